@@ -1,0 +1,18 @@
+"""Identifiers: a prefix that names the kind, then 128 bits that sort by time (UUID version 7 layout)."""
+
+from __future__ import annotations
+
+import os
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(prefix: str) -> str:
+    """Return an id such as ``app_01jd3…``: 26 Crockford base-32 characters, 48 bits of milliseconds first."""
+    value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
+    digits = []
+    for _ in range(26):
+        value, rest = divmod(value, 32)
+        digits.append(_ALPHABET[rest])
+    return f"{prefix}_{''.join(reversed(digits))}"

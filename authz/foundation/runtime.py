@@ -1,0 +1,71 @@
+"""The running service as one object: pools, clock, evidence, keys. Routes and jobs are handed it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import asyncpg
+import orjson
+import redis.asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from authz.foundation.clock import Clock
+from authz.foundation.evidence import AuditLog
+from authz.foundation.settings import Settings
+from authz.foundation.tokens import IdentitySource
+
+
+async def prepare_connection(connection: asyncpg.Connection) -> None:
+    """Make JSON and JSONB columns Python objects on both sides."""
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind,
+            encoder=lambda value: orjson.dumps(value).decode(),
+            decoder=orjson.loads,
+            schema="pg_catalog",
+            format="text",
+        )
+
+
+async def open_pool(url: str, *, size_max: int = 12) -> asyncpg.Pool:
+    return await asyncpg.create_pool(url, min_size=1, max_size=size_max, init=prepare_connection)
+
+
+@dataclass
+class Runtime:
+    settings: Settings
+    pool: asyncpg.Pool
+    datastore: asyncpg.Pool | None
+    redis: redis.asyncio.Redis
+    clock: Clock
+    audit: AuditLog
+    identities: IdentitySource
+    signing_key: Ed25519PrivateKey
+    extras: dict[str, Any]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection inside one transaction: committed on leaving, rolled back on any exception."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield cast(asyncpg.Connection, connection)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for reading one consistent state."""
+        async with (
+            self.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield cast(asyncpg.Connection, connection)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Scheduled work: run every ``every_s`` seconds by one worker at a time; must be safe to repeat."""
+
+    name: str
+    every_s: float
+    run: Callable[[Runtime], Awaitable[None]]

@@ -1,0 +1,5 @@
+"""Scheduled work of the authz package."""
+
+from authz.foundation.runtime import Job
+
+JOBS: list[Job] = []

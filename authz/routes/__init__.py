@@ -1,0 +1,5 @@
+"""HTTP routes of the authz package."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,1 @@
+"""Billing: usage, meters, ceilings and rate cards, rating, ledger, invoices, payments, settlement."""

@@ -1,0 +1,5 @@
+"""Scheduled work of the billing package."""
+
+from authz import Job
+
+JOBS: list[Job] = []

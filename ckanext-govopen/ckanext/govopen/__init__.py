@@ -1,0 +1,1 @@
+"""CKAN plugin: the catalogue, its pages and the enforcement inside CKAN."""

@@ -1,0 +1,1 @@
+"""Licensing: open licences, applications, agreements, grants, keys, registration and certificates."""

@@ -1,0 +1,5 @@
+"""Scheduled work of the licensing package."""
+
+from authz import Job
+
+JOBS: list[Job] = []

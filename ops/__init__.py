@@ -1,0 +1,1 @@
+"""Operations: putting the platform together and running it."""

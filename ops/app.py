@@ -1,0 +1,121 @@
+"""The govopen service: every package's routes under one application."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from pydantic import Field
+from starlette.middleware.base import RequestResponseEndpoint
+
+import authz.routes
+import billing.routes
+import licensing.routes
+import ops.audit.routes
+import ops.delivery.routes
+from authz import (
+    AuditEntry,
+    Body,
+    CallDep,
+    Forbidden,
+    NotFound,
+    Role,
+    Runtime,
+    RuntimeDep,
+    Settings,
+    TooLarge,
+    new_id,
+)
+from ops import problems
+from ops.runtime import open_runtime, refresh_clock
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+UPLOAD_PATHS = ("/v1/restricted/",)
+
+health = APIRouter(tags=["operations"])
+
+
+@health.get("/v1/health")
+async def show_health(runtime: RuntimeDep) -> dict[str, Any]:
+    """Whether the service can reach its database, and the time it goes by."""
+    async with runtime.pool.acquire() as connection:
+        await connection.fetchval("SELECT 1")
+    return {"status": "ok", "now": runtime.clock.now().isoformat(), "demo": runtime.settings.demo}
+
+
+class ClockShift(Body):
+    days: Annotated[int, Field(ge=0, le=400)] = 0
+    hours: Annotated[int, Field(ge=0, le=24)] = 0
+
+
+@health.post("/v1/demo/clock")
+async def move_clock(body: ClockShift, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """Move the demo city's clock forward. A city that is no demo has no such address."""
+    if not runtime.settings.demo:
+        raise NotFound
+    if not call.identity.holds(Role.SYSTEM_ADMIN):
+        raise Forbidden
+    delta = timedelta(days=body.days, hours=body.hours)
+    async with runtime.transaction() as tx:
+        await tx.execute("UPDATE authz.clock SET shift_s = shift_s + $1", delta.total_seconds())
+        await runtime.audit.append(
+            tx,
+            AuditEntry(
+                "clock.moved", call.identity.name, "clock", "demo",
+                details={"seconds": int(delta.total_seconds())}, request_id=call.request_id,
+            ),
+        )
+    await refresh_clock(runtime)
+    return {"now": runtime.clock.now().isoformat()}
+
+
+def build_app(runtime: Runtime | None = None) -> FastAPI:
+    """The application. A runtime that is given is used as it is; else one is opened from the environment."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if runtime is not None:
+            app.state.runtime = runtime
+            yield
+            return
+        async with open_runtime(Settings.from_env()) as opened:
+            app.state.runtime = opened
+            yield
+
+    app = FastAPI(
+        docs_url="/v1/docs", openapi_url="/v1/openapi.json", redoc_url=None, redirect_slashes=False,
+    )
+    if runtime is not None:
+        app.state.runtime = runtime
+    problems.install(app)
+
+    @app.middleware("http")
+    async def identify_request(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        given = request.headers.get("x-request-id", "")
+        request.state.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
+        settings = request.app.state.runtime.settings
+        limit = (
+            settings.upload_bytes_max if request.url.path.startswith(UPLOAD_PATHS) else settings.body_bytes_max
+        )
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > limit:
+            return problems.problem(request, TooLarge(limit=f"{limit:,} B"))
+        answer = await call_next(request)
+        answer.headers["X-Request-ID"] = request.state.request_id
+        return answer
+
+    for part in (
+        health, authz.routes.router, licensing.routes.router, billing.routes.router,
+        ops.delivery.routes.router, ops.audit.routes.router,
+    ):
+        app.include_router(part)
+    return app
+
+
+def create_app() -> FastAPI:
+    """Factory for the server: settings from the environment."""
+    return build_app()

@@ -1,0 +1,5 @@
+"""HTTP routes of ops.audit."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

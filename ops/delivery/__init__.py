@@ -1,0 +1,1 @@
+"""Delivery of data: one path for open and restricted data."""

@@ -1,0 +1,5 @@
+"""HTTP routes of ops.delivery."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Scheduled work of operations."""
+
+from authz import Job
+
+JOBS: list[Job] = []

@@ -1,0 +1,74 @@
+"""Building a Runtime from settings, and keeping its clock in step with the stack's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import redis.asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from authz import CkanIdentities, Clock, Runtime, Settings, ShiftedClock, SystemClock, open_pool
+from ops.audit import PostgresAuditLog
+
+CLOCK_REFRESH_S = 0.5
+
+log = logging.getLogger("govopen.runtime")
+
+
+def load_signing_key(path: str) -> Ed25519PrivateKey:
+    key = load_pem_private_key(Path(path).read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError("the signing key must be an Ed25519 key in PEM")
+    return key
+
+
+async def refresh_clock(runtime: Runtime) -> None:
+    """Read the demo city's clock; a real city's clock is the system's and cannot be moved."""
+    if isinstance(runtime.clock, ShiftedClock):
+        async with runtime.pool.acquire() as connection:
+            runtime.clock.shift_s = await connection.fetchval("SELECT shift_s FROM authz.clock")
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    pool = await open_pool(settings.database_url)
+    datastore = await open_pool(settings.datastore_url) if settings.datastore_url else None
+    clock: Clock = ShiftedClock() if settings.demo else SystemClock()
+    identities = CkanIdentities(settings.token_public_key_file, settings.site_url, settings.ckan_url)
+    runtime = Runtime(
+        settings=settings,
+        pool=pool,
+        datastore=datastore,
+        redis=redis.asyncio.Redis.from_url(settings.redis_url),
+        clock=clock,
+        audit=PostgresAuditLog(clock),
+        identities=identities,
+        signing_key=load_signing_key(settings.signing_key_file),
+        extras={},
+    )
+    await refresh_clock(runtime)
+
+    async def follow() -> None:
+        while True:
+            await asyncio.sleep(CLOCK_REFRESH_S)
+            try:
+                await refresh_clock(runtime)
+            except Exception as away:  # keep the last known shift until the database is back
+                log.warning("the clock could not be read: %s", type(away).__name__)
+
+    follower = asyncio.create_task(follow()) if settings.demo else None
+    try:
+        yield runtime
+    finally:
+        if follower:
+            follower.cancel()
+        await identities.close()
+        await runtime.redis.aclose()
+        await pool.close()
+        if datastore:
+            await datastore.close()

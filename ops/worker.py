@@ -1,0 +1,61 @@
+"""The govopen worker: scheduled jobs of every package, one worker at a time per job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+import zlib
+
+import authz.jobs
+import billing.jobs
+import licensing.jobs
+import ops.jobs
+from authz import Job, Runtime, Settings
+from ops.runtime import open_runtime, refresh_clock
+
+log = logging.getLogger("govopen.worker")
+
+
+def all_jobs() -> list[Job]:
+    return [*authz.jobs.JOBS, *licensing.jobs.JOBS, *billing.jobs.JOBS, *ops.jobs.JOBS]
+
+
+async def run_once(runtime: Runtime, job: Job) -> bool:
+    """Run the job unless another worker is running it; returns whether it ran. Failures are logged."""
+    key = zlib.crc32(job.name.encode())
+    async with runtime.pool.acquire() as connection:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock(7310, $1::int)", key - 2**31):
+            return False
+        try:
+            await job.run(runtime)
+        except Exception:
+            log.exception("job %s failed", job.name)
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock(7310, $1::int)", key - 2**31)
+    return True
+
+
+async def main() -> None:
+    """Run all jobs at their intervals until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_runtime(Settings.from_env()) as runtime:
+        due = {job.name: 0.0 for job in all_jobs()}
+        while not stop.is_set():
+            await refresh_clock(runtime)
+            for job in all_jobs():
+                if due[job.name] <= time.monotonic() and not stop.is_set():
+                    await run_once(runtime, job)
+                    due[job.name] = time.monotonic() + job.every_s
+            try:
+                await asyncio.wait_for(stop.wait(), timeout=0.25)
+            except TimeoutError:
+                continue
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

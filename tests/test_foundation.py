@@ -1,0 +1,19 @@
+"""The app answers, refuses strangers with problems, and keeps its promises about errors."""
+
+import httpx
+
+
+async def test_health_tells_the_time_of_the_runtime(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/health")
+    assert answer.json()["now"] == "2026-11-23T02:00:00+00:00"
+
+
+async def test_unknown_address_is_a_problem_in_chinese_by_default(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "没有找到" in answer.json()["detail"]
+
+
+async def test_garbage_token_is_401(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/demo/clock", json={}, headers={"Authorization": "Bearer a.b.c\x7f"})
+    assert answer.status_code == 401
