@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI
 from pydantic import Field
-from starlette.middleware.base import RequestResponseEndpoint
 
 import authz.routes
 import billing.routes
@@ -27,14 +25,10 @@ from authz import (
     Runtime,
     RuntimeDep,
     Settings,
-    TooLarge,
-    new_id,
 )
 from ops import problems
+from ops.edge import Edge
 from ops.runtime import open_runtime, refresh_clock
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-UPLOAD_PATHS = ("/v1/restricted/",)
 
 health = APIRouter(tags=["operations"])
 
@@ -93,20 +87,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
         app.state.runtime = runtime
     problems.install(app)
 
-    @app.middleware("http")
-    async def identify_request(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        given = request.headers.get("x-request-id", "")
-        request.state.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
-        settings = request.app.state.runtime.settings
-        limit = (
-            settings.upload_bytes_max if request.url.path.startswith(UPLOAD_PATHS) else settings.body_bytes_max
-        )
-        length = request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > limit:
-            return problems.problem(request, TooLarge(limit=f"{limit:,} B"))
-        answer = await call_next(request)
-        answer.headers["X-Request-ID"] = request.state.request_id
-        return answer
+    app.add_middleware(Edge)
 
     for part in (
         health, authz.routes.router, licensing.routes.router, billing.routes.router,

@@ -182,4 +182,6 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _crash(request: Request, error: Exception) -> JSONResponse:
         log.exception("unexpected error", exc_info=error)
-        return problem(request, Crash(request_id=getattr(request.state, "request_id", "-")))
+        answer = problem(request, Crash(request_id=getattr(request.state, "request_id", "-")))
+        answer.headers["X-Request-ID"] = getattr(request.state, "request_id", "-")
+        return answer
