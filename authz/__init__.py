@@ -3,6 +3,8 @@
 Bound by name before CKAN can shadow it: see ``ops/decisions``. Other packages use only what is exported here.
 """
 
+from authz import objects
+from authz.decision import Decision, DecisionIsNotBoolean, DecisionRequest, Denied, Effect, Obligations
 from authz.foundation.clock import BEIJING, Clock, FixedClock, ShiftedClock, SystemClock, beijing_date
 from authz.foundation.errors import (
     Conflict,
@@ -38,12 +40,44 @@ from authz.foundation.ids import new_id
 from authz.foundation.runtime import Job, Runtime, open_pool, prepare_connection
 from authz.foundation.settings import Settings
 from authz.foundation.tokens import CkanIdentities, IdentitySource
+from authz.model import (
+    DataField,
+    DataObject,
+    DeliveryForm,
+    Grade,
+    GrantFacts,
+    GrantState,
+    Mask,
+    OpenAttribute,
+    PurposeClass,
+    QuotaTerms,
+    RowFilter,
+)
+from authz.pdp.bundle import policy_version
+from authz.pdp.decide import decide, decide_async, denial
+from authz.roles import (
+    ActionNotPermitted,
+    RoleAssignment,
+    SelfDecision,
+    assign_role,
+    assignments,
+    end_role,
+    may,
+    organisations_where,
+    require,
+    separate,
+)
 
 __all__ = [
-    "BEIJING", "SYSTEM", "AuditEntry", "AuditLog", "Body", "Call", "CallDep", "CkanIdentities", "Clock",
-    "Conflict", "FieldError", "FixedClock", "Forbidden", "IdempotencyMismatch", "Identity", "IdentitySource",
-    "InvalidInput", "Job", "Language", "Membership", "NotFound", "NotSignedIn", "OptionalCallDep", "Reason",
-    "Refusal", "Role", "Runtime", "RuntimeDep", "Settings", "ShiftedClock", "SystemClock", "TokenInvalid",
-    "TooLarge", "TransitionRefused", "Unavailable", "VersionConflict", "beijing_date", "call_of",
-    "current_call", "current_runtime", "new_id", "once", "open_pool", "optional_call", "prepare_connection",
+    "BEIJING", "SYSTEM", "ActionNotPermitted", "AuditEntry", "AuditLog", "Body", "Call", "CallDep",
+    "CkanIdentities", "Clock", "Conflict", "DataField", "DataObject", "Decision", "DecisionIsNotBoolean",
+    "DecisionRequest", "DeliveryForm", "Denied", "Effect", "FieldError", "FixedClock", "Forbidden", "Grade",
+    "GrantFacts", "GrantState", "IdempotencyMismatch", "Identity", "IdentitySource", "InvalidInput", "Job",
+    "Language", "Mask", "Membership", "NotFound", "NotSignedIn", "Obligations", "OpenAttribute",
+    "OptionalCallDep", "PurposeClass", "QuotaTerms", "Reason", "Refusal", "Role", "RoleAssignment",
+    "RowFilter", "Runtime", "RuntimeDep", "SelfDecision", "Settings", "ShiftedClock", "SystemClock",
+    "TokenInvalid", "TooLarge", "TransitionRefused", "Unavailable", "VersionConflict", "assign_role",
+    "assignments", "beijing_date", "call_of", "current_call", "current_runtime", "decide", "decide_async",
+    "denial", "end_role", "may", "new_id", "objects", "once", "open_pool", "optional_call",
+    "organisations_where", "policy_version", "prepare_connection", "require", "separate",
 ]

@@ -1,0 +1,1 @@
+"""The policy decision point: policy files, the engines that evaluate them, and the decision itself."""

@@ -1,0 +1,213 @@
+"""``decide``: facts in, policy asked, answer checked, obligations filled in. Every doubt is a denial."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, cast
+from urllib.parse import quote
+
+from authz.decision import Decision, DecisionRequest, Effect, LogLevel, Obligations
+from authz.foundation.clock import beijing_date
+from authz.model import DataObject, GrantFacts, Mask
+from authz.pdp.bundle import policy_version
+from authz.pdp.engine import EmbeddedEngine, EngineFailure, PolicyEngine
+from authz.pdp.reasons import CATALOGUE, sorted_reasons
+
+log = logging.getLogger("govopen.authz")
+
+K_FLOOR = 10
+"""Smallest group that an aggregate over restricted rows may show."""
+
+KNOWN_DUTIES = frozenset({"columns", "masks", "row_filter", "quota", "watermark", "log_level", "k_floor"})
+
+MEANINGS = (("row_filter", "grant"), ("quota", "grant"), ("watermark", "grantee"), ("k_floor", "default"))
+"""Where the value of a duty that the policy names is taken from."""
+
+
+@lru_cache(maxsize=1)
+def default_engine() -> PolicyEngine:
+    """The OPA server named by OPA_URL when it is set, else Rego in process."""
+    url = os.environ.get("OPA_URL")
+    if url:
+        from authz.pdp.opa import OpaEngine
+
+        return OpaEngine(url)
+    return EmbeddedEngine()
+
+
+def decide(request: DecisionRequest, engine: PolicyEngine | None = None) -> Decision:
+    """May this subject do this to that object now, under which duties, and why.
+
+    Never raises for a failure of the policy or its engine: that is a denial with ``policy_unavailable``. With an
+    OPA server this waits for the network; on an event loop use ``decide_async``.
+    """
+    facts = policy_input(request)
+    try:
+        answer = (engine or default_engine()).evaluate("data_access", facts)
+    except Exception as failure:
+        return _failed(request, failure)
+    return _read(request, facts, answer)
+
+
+async def decide_async(request: DecisionRequest, engine: PolicyEngine | None = None) -> Decision:
+    """``decide`` for the event loop."""
+    facts = policy_input(request)
+    try:
+        answer = await (engine or default_engine()).evaluate_async("data_access", facts)
+    except Exception as failure:
+        return _failed(request, failure)
+    return _read(request, facts, answer)
+
+
+def _stamp(at: datetime) -> str:
+    """An instant as text of fixed width, so that text order is time order in every engine."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def effective_mask(own: Mask | None, granted: Mask | None) -> Mask | None:
+    """The stronger of a field's own mask and the grant's: a grant may hide more, never less."""
+    if own is None or granted is None:
+        return granted or own
+    return granted if granted.strength >= own.strength else own
+
+
+def _address_allowed(grant: GrantFacts, address: str | None) -> bool:
+    if not grant.ip_allow:
+        return True
+    try:
+        caller = ipaddress.ip_address(address or "")
+        return any(caller in ipaddress.ip_network(one, strict=False) for one in grant.ip_allow)
+    except ValueError:
+        return False
+
+
+def _masks(names: Iterable[str], data: DataObject, grant: GrantFacts | None) -> dict[str, str]:
+    found = {}
+    for name in names:
+        known = data.by_name.get(name)
+        mask = effective_mask(known.mask if known else None, grant.masks.get(name) if grant else None)
+        if mask is not None:
+            found[name] = str(mask)
+    return found
+
+
+def policy_input(request: DecisionRequest) -> dict[str, Any]:
+    """The request as the policy reads it: text, truth values, lists, no numbers; only fields that matter."""
+    data, grant = request.object, request.grant
+    asked = request.fields
+    if data.restricted and grant is not None:
+        names: Iterable[str] = dict.fromkeys((*grant.columns, *(asked or ())))
+    else:
+        names = data.by_name
+    known = [data.by_name[name] for name in names if name in data.by_name]
+    facts: dict[str, Any] = {
+        "subject": {"kind": request.subject_kind, "id": request.subject_id},
+        "action": request.action,
+        "channel": request.channel,
+        "now": _stamp(request.now),
+        "purpose": request.purpose,
+        "purpose_class": request.purpose_class,
+        "scenario": request.scenario,
+        "fields": list(asked) if asked is not None else None,
+        "quota_exhausted": request.quota_exhausted,
+        "address_allowed": grant is None or _address_allowed(grant, request.address),
+        "object": {
+            "resource_id": data.resource_id,
+            "open_attribute": data.open_attribute.value,
+            "grade": data.grade.value,
+            "has_personal_info": data.has_personal_info,
+            "shared": data.shared_from is not None,
+            "fields": {one.name: one.open_attribute.value for one in known},
+            "field_grades": {one.name: one.grade.value for one in known},
+        },
+        "masks": _masks((one.name for one in known), data, grant),
+        "grant": None,
+    }
+    if grant is not None:
+        facts["grant"] = {
+            "id": grant.id,
+            "state": str(grant.state),
+            "resource_id": grant.resource_id,
+            "columns": list(grant.columns),
+            "delivery": list(grant.delivery),
+            "purpose": grant.purpose,
+            "purpose_class": str(grant.purpose_class),
+            "scenario": grant.scenario,
+            "valid_from": _stamp(grant.valid_from),
+            "valid_until": _stamp(grant.valid_until),
+            "agreement": grant.agreement_id is not None,
+            "consent_of_provider": grant.consent_of_provider,
+            "risk_assessed": grant.risk_assessment_id is not None,
+        }
+    return facts
+
+
+def _read(request: DecisionRequest, facts: Mapping[str, Any], answer: Mapping[str, Any]) -> Decision:
+    """The engine's answer as a Decision; anything unexpected in it is a denial."""
+    try:
+        if answer.get("effect") == "permit" and "reasons" not in answer:
+            return Decision(Effect.PERMIT, policy_version(), obligations=_obligations(request, answer))
+        codes = [str(code) for code in answer["reasons"]]
+        if answer.get("effect") != "deny" or not codes or not set(codes) <= CATALOGUE.keys():
+            raise EngineFailure("a rule of the answer is not known")
+        return denial(request, codes, refused=[str(name) for name in answer.get("fields_refused", ())])
+    except Exception as fault:
+        log.error("the policy's answer could not be read: %s: %s", type(fault).__name__, fault)
+        return denial(request, ["policy_rule_unknown"])
+
+
+def _obligations(request: DecisionRequest, answer: Mapping[str, Any]) -> Obligations:
+    duties = answer["obligations"]
+    if not duties.keys() <= KNOWN_DUTIES:
+        raise EngineFailure("an obligation is not known")
+    data, grant = request.object, request.grant
+    for name, meant in MEANINGS:
+        if duties.get(name, meant) != meant or (name in duties and grant is None):
+            raise EngineFailure(f"obligation {name} is not known")
+    if duties["log_level"] not in ("summary", "full"):
+        raise EngineFailure("obligation log_level is not known")
+    allowed = set(duties["columns"])
+    if not allowed or not allowed <= data.by_name.keys():
+        raise EngineFailure("obligation columns names no or unknown columns")
+    masks = {str(name): Mask.parse(mask) for name, mask in duties["masks"].items() if name in allowed}
+    return Obligations(
+        columns=tuple(one.name for one in data.fields if one.name in allowed),
+        masks=masks,
+        row_filter=grant.row_filter if grant is not None and "row_filter" in duties else (),
+        watermark=grant.party_id if grant is not None and "watermark" in duties else None,
+        quota=grant.quota if grant is not None and "quota" in duties else None,
+        log_level=cast(LogLevel, duties["log_level"]),
+        k_floor=K_FLOOR if "k_floor" in duties else None,
+    )
+
+
+def denial(request: DecisionRequest, codes: Iterable[str], *, refused: Iterable[str] = ()) -> Decision:
+    """A denial with its sentences filled from the request. ``codes`` are of the catalogue."""
+    data, grant = request.object, request.grant
+    names = [name for name in request.fields or () if name in set(refused)]
+    unknown = [name for name in names if name not in data.by_name]
+    known = [name for name in names if name in data.by_name]
+    facts = {
+        "resource_id": data.resource_id,
+        "grant_id": grant.id if grant else "",
+        "channel": request.channel,
+        "purpose": request.purpose or "",
+        "granted_purpose": grant.purpose if grant else "",
+        "valid_from_on": beijing_date(grant.valid_from).isoformat() if grant else "",
+        "valid_until_on": beijing_date(grant.valid_until).isoformat() if grant else "",
+        "fields_unknown": "、".join(unknown),
+        "fields_refused": "、".join(known),
+        "fields_query": ",".join(quote(name) for name in known),
+    }
+    reasons, next_zh, next_en = sorted_reasons(codes, facts)
+    return Decision(Effect.DENY, policy_version(), reasons, next_zh=next_zh, next_en=next_en)
+
+
+def _failed(request: DecisionRequest, failure: Exception) -> Decision:
+    log.error("no decision: %s: %s", type(failure).__name__, failure)
+    return denial(request, ["policy_unavailable"])

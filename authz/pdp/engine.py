@@ -1,0 +1,57 @@
+"""Engines that evaluate a policy on an input. Whatever goes wrong is EngineFailure, and that is a denial."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import orjson
+import regorus
+
+from authz.pdp.bundle import check_bundle, load_engine, rule_path
+
+
+class EngineFailure(Exception):
+    """The policy gave no usable answer: engine away, too slow, undefined, or not an object. Deny."""
+
+
+class PolicyEngine(Protocol):
+    """Evaluates ``data.govopen.<policy>.decision`` on an input."""
+
+    def evaluate(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The policy's answer; raises EngineFailure for anything but an object."""
+
+    async def evaluate_async(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same without blocking the event loop."""
+
+
+class EmbeddedEngine:
+    """Rego in process. Each thread has its own engine, because a regorus engine is bound to its thread.
+
+    Input goes in as JSON text: given as Python objects, regorus 0.9 reads True and False as numbers.
+    """
+
+    def __init__(self) -> None:
+        check_bundle()
+        self._local = threading.local()
+
+    def _engine(self) -> regorus.Engine:
+        engine = getattr(self._local, "engine", None)
+        if engine is None:
+            engine = self._local.engine = load_engine()
+        return engine
+
+    def evaluate(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            engine = self._engine()
+            engine.set_input_json(orjson.dumps(facts).decode())
+            answer = engine.eval_rule(rule_path(policy))
+        except Exception as fault:  # the engine raises bare RuntimeError; whatever it is, it is no answer
+            raise EngineFailure(f"{policy}: {str(fault).strip().splitlines()[-1:]}") from fault
+        if not isinstance(answer, dict):
+            raise EngineFailure(f"{policy}: undefined")
+        return answer
+
+    async def evaluate_async(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.evaluate(policy, facts)

@@ -1,0 +1,107 @@
+"""The same policies on an OPA server, through opa-python-client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from opa_client import AsyncOpaClient, OpaClient
+
+from authz.pdp.bundle import check_bundle, policy_version, rego_files
+from authz.pdp.engine import EngineFailure
+
+TIMEOUT_S = 1.5
+PUSH_PAUSE_S = 1.0
+log = logging.getLogger("govopen.authz")
+
+
+def _address(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("OPA_URL must look like http://127.0.0.1:8181")
+    return {"host": parts.hostname, "port": parts.port or 8181, "ssl": parts.scheme == "https"}
+
+
+class OpaEngine:
+    """Asks an OPA server, to which it pushes the bundle before the first question and after any failure.
+
+    One server holds one policy version: during an upgrade each version of the service has its own beside it.
+    Nothing is retried (a late answer is a denial), and after a failed push the next is not tried for a second.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        check_bundle()
+        self._options: dict[str, Any] = {**_address(url), "timeout": timeout_s, "retries": 0}
+        self._client = OpaClient(**self._options)
+        self._lock = threading.Lock()
+        self._pushed = False
+        self._push_again_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._async_client: AsyncOpaClient | None = None
+
+    def push(self) -> None:
+        """Put the policies on the server; raises EngineFailure when it does not take them."""
+        try:
+            for path in rego_files():
+                text = path.read_text(encoding="utf-8")
+                taken = self._client.update_policy_from_string(text, f"govopen/{path.stem}", rego_compat=False)
+                if not taken:
+                    raise EngineFailure(f"OPA did not take {path.name}")
+        except EngineFailure:
+            raise
+        except Exception as fault:
+            raise EngineFailure(f"OPA did not take the policies: {type(fault).__name__}") from fault
+        self._pushed = True
+        log.info("policies %s are on the OPA server", policy_version())
+
+    def _ready(self) -> None:
+        if not self._pushed:
+            with self._lock:
+                if not self._pushed:
+                    if time.monotonic() < self._push_again_at:
+                        raise EngineFailure("OPA did not take the policies a moment ago")
+                    self._push_again_at = time.monotonic() + PUSH_PAUSE_S
+                    self.push()
+                    self._push_again_at = 0.0
+
+    def evaluate(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._ready()
+        try:
+            answer = self._client.query_rule(dict(facts), f"govopen.{policy}", "decision")
+        except Exception as fault:
+            self._pushed = False  # an OPA that was restarted has lost its policies
+            raise EngineFailure(f"{policy}: {type(fault).__name__}") from fault
+        return self._result(policy, answer)
+
+    async def evaluate_async(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self._pushed:
+            await asyncio.to_thread(self._ready)
+        try:
+            answer = await self._async().query_rule(dict(facts), f"govopen.{policy}", "decision")
+        except Exception as fault:
+            self._pushed = False
+            raise EngineFailure(f"{policy}: {type(fault).__name__}") from fault
+        return self._result(policy, answer)
+
+    def _async(self) -> AsyncOpaClient:
+        loop = asyncio.get_running_loop()
+        if self._async_client is None or self._loop is not loop:
+            self._async_client, self._loop = AsyncOpaClient(**self._options), loop
+        return self._async_client
+
+    def _result(self, policy: str, answer: Any) -> Mapping[str, Any]:
+        result = answer.get("result") if isinstance(answer, dict) else None
+        if not isinstance(result, dict):
+            self._pushed = False
+            raise EngineFailure(f"{policy}: undefined")
+        return result
+
+    async def close(self) -> None:
+        if self._async_client is not None:
+            await self._async_client.close_connection()
+            self._async_client = None

@@ -1,0 +1,392 @@
+# METADATA
+# title: Data access
+# description: >-
+#   Who may read which rows and columns of a data object, how and for what. Open data goes to everyone; conditional
+#   data only under a live grant, within its columns, purpose, scenario, delivery forms, term, addresses and quota;
+#   closed data to nobody. Every check is a positive helper that is negated, so what is missing from the input denies.
+#   Obligations are named here and filled in by the caller from the facts; no number passes through a policy.
+# custom:
+#   basis:
+#     - 上海市数据条例 第四十一条 (开放属性)
+#     - 数据安全法 第二十一条、第二十七条、第三十条 (分级保护)
+#     - 个人信息保护法 第二十五条 (不得公开)
+#     - 网络数据安全管理条例 第十二条、第三十一条 (约定、风险评估)
+#     - 公共数据资源授权运营实施规范（试行）第五条 (提供单位同意)
+package govopen.data_access
+
+# METADATA
+# description: >-
+#   The answer. A permit states all its conditions in one place; everything else is a denial, with the reasons that
+#   the checks below find. That no permit has a reason and no denial lacks one is tested on random requests.
+# entrypoint: true
+decision := {
+	"effect": "permit",
+	"obligations": {"columns": _open_columns, "masks": input.masks, "log_level": "summary"},
+} if _open_to_everyone
+
+else := {
+	"effect": "permit",
+	"obligations": object.union(
+		{
+			"columns": _granted_columns,
+			"masks": input.masks,
+			"row_filter": "grant",
+			"quota": "grant",
+			"watermark": "grantee",
+			"log_level": "full",
+		},
+		_aggregate_duties,
+	),
+} if {
+	_granted
+}
+
+else := {"effect": "deny", "reasons": reasons, "fields_refused": _fields_refused}
+
+_open_to_everyone if {
+	object := input.object
+	object.open_attribute == "unconditional"
+	object.grade in {"general-4", "general-3", "general-2", "general-1"}
+	object.has_personal_info == false
+	is_boolean(object.shared)
+	is_string(object.resource_id)
+	input.action in {"read", "aggregate"}
+	input.channel in {"api", "download", "verify", "analysis", "offline"}
+	input.subject.kind in {"public", "user", "grant", "key"}
+	is_string(input.now)
+	_fields_within(_open_columns)
+}
+
+_granted if {
+	object := input.object
+	grant := input.grant
+	object.open_attribute in {"unconditional", "conditional"}
+	object.grade in {"important", "general-4", "general-3", "general-2", "general-1"}
+	_needs_grant(object)
+	true in {object.open_attribute == "conditional", object.has_personal_info == false}
+	is_boolean(object.has_personal_info)
+	input.action in {"read", "aggregate"}
+	input.subject.kind in {"user", "grant", "key"}
+	is_string(grant.id)
+	is_string(object.resource_id)
+	grant.resource_id == object.resource_id
+	grant.state == "active"
+	is_string(input.now)
+	is_string(grant.valid_from)
+	grant.valid_from <= input.now
+	is_string(grant.valid_until)
+	input.now < grant.valid_until
+	grant.agreement == true
+	true in {object.shared == false, grant.consent_of_provider}
+	true in {object.grade != "important", grant.risk_assessed}
+	input.address_allowed == true
+	input.channel in {"api", "download", "verify", "analysis", "offline"}
+	input.channel in grant.delivery
+	is_string(grant.purpose)
+	input.purpose in {null, grant.purpose}
+	is_string(grant.purpose_class)
+	input.purpose_class in {null, grant.purpose_class}
+	is_string(grant.scenario)
+	input.scenario in {null, grant.scenario}
+	input.quota_exhausted == false
+	_fields_within(_granted_columns)
+}
+
+_needs_grant(object) if object.open_attribute == "conditional"
+
+_needs_grant(object) if object.grade == "important"
+
+_aggregate_duties := {"k_floor": "default"} if input.action == "aggregate"
+
+else := {}
+
+# --- object -----------------------------------------------------------------------------------------------------
+
+_attributes := {"unconditional", "conditional", "closed"}
+
+_grades := {"core", "important", "general-4", "general-3", "general-2", "general-1"}
+
+_object_known if {
+	input.object.open_attribute in _attributes
+	input.object.grade in _grades
+	is_string(input.object.resource_id)
+	is_object(input.object.fields)
+	is_boolean(input.object.has_personal_info)
+	is_boolean(input.object.shared)
+}
+
+reasons contains "object_unknown" if not _object_known
+
+_request_known if {
+	input.action in {"read", "aggregate"}
+	input.channel in {"api", "download", "verify", "analysis", "offline"}
+	input.subject.kind in {"public", "user", "grant", "key"}
+	is_string(input.now)
+	_fields_wellformed
+}
+
+_fields_wellformed if input.fields == null
+
+_fields_wellformed if is_array(input.fields)
+
+reasons contains "request_unknown" if not _request_known
+
+_grade_open if input.object.grade in (_grades - {"core"})
+
+reasons contains "grade_core" if not _grade_open
+
+_not_closed if input.object.open_attribute in {"unconditional", "conditional"}
+
+reasons contains "object_closed" if not _not_closed
+
+_unconditional if {
+	input.object.open_attribute == "unconditional"
+	input.object.grade in (_grades - {"core", "important"})
+}
+
+_personal_info_guarded if input.object.has_personal_info == false
+
+_personal_info_guarded if input.object.open_attribute == "conditional"
+
+reasons contains "personal_info_open" if not _personal_info_guarded
+
+# --- grant ------------------------------------------------------------------------------------------------------
+
+# Under which the grant's own facts are worth naming: a grant is needed and one was given.
+_grant_examined if {
+	not _unconditional
+	_not_closed
+	_grant_given
+}
+
+_grant_given if is_string(input.grant.id)
+
+_subject_named if input.subject.kind in {"user", "grant", "key"}
+
+reasons contains "grant_required" if {
+	_not_closed
+	not _unconditional
+	not _grant_given
+}
+
+reasons contains "subject_anonymous" if {
+	_grant_examined
+	not _subject_named
+}
+
+_grant_wellformed if {
+	is_string(input.grant.state)
+	is_string(input.grant.valid_from)
+	is_string(input.grant.valid_until)
+	is_array(input.grant.columns)
+	is_array(input.grant.delivery)
+	is_string(input.grant.purpose)
+	is_string(input.grant.purpose_class)
+	is_string(input.grant.scenario)
+}
+
+reasons contains "grant_malformed" if {
+	_grant_examined
+	not _grant_wellformed
+}
+
+_grant_of_object if input.grant.resource_id == input.object.resource_id
+
+reasons contains "grant_other_object" if {
+	_grant_examined
+	not _grant_of_object
+}
+
+_grant_active if input.grant.state == "active"
+
+reasons contains "grant_revoked" if {
+	_grant_examined
+	input.grant.state == "revoked"
+}
+
+reasons contains "grant_suspended" if {
+	_grant_examined
+	input.grant.state == "suspended"
+}
+
+reasons contains "grant_exhausted" if {
+	_grant_examined
+	input.grant.state == "exhausted"
+}
+
+reasons contains "grant_expired" if {
+	_grant_examined
+	input.grant.state == "expired"
+}
+
+reasons contains "grant_not_active" if {
+	_grant_examined
+	not _grant_active
+	not input.grant.state in {"revoked", "suspended", "exhausted", "expired"}
+}
+
+_grant_started if {
+	is_string(input.grant.valid_from)
+	input.grant.valid_from <= input.now
+}
+
+reasons contains "grant_not_started" if {
+	_grant_examined
+	not _grant_started
+}
+
+_grant_not_ended if {
+	is_string(input.grant.valid_until)
+	input.now < input.grant.valid_until
+}
+
+reasons contains "grant_expired" if {
+	_grant_examined
+	not _grant_not_ended
+}
+
+_agreement_present if input.grant.agreement == true
+
+reasons contains "agreement_missing" if {
+	_grant_examined
+	not _agreement_present
+}
+
+_provider_consents if input.object.shared == false
+
+_provider_consents if input.grant.consent_of_provider == true
+
+reasons contains "provider_consent_missing" if {
+	_grant_examined
+	not _provider_consents
+}
+
+_risk_assessed if input.object.grade in (_grades - {"core", "important"})
+
+_risk_assessed if input.grant.risk_assessed == true
+
+reasons contains "risk_assessment_missing" if {
+	_grant_examined
+	not _risk_assessed
+}
+
+_address_allowed if input.address_allowed == true
+
+reasons contains "address_not_allowed" if {
+	_grant_examined
+	not _address_allowed
+}
+
+_channel_granted if input.channel in input.grant.delivery
+
+reasons contains "channel_not_granted" if {
+	_grant_examined
+	not _channel_granted
+}
+
+# Unstated purpose, class or scenario: the one the agreement binds the key to.
+_purpose_granted if input.purpose == null
+
+_purpose_granted if input.purpose == input.grant.purpose
+
+reasons contains "purpose_not_granted" if {
+	_grant_examined
+	not _purpose_granted
+}
+
+_purpose_class_granted if input.purpose_class == null
+
+_purpose_class_granted if input.purpose_class == input.grant.purpose_class
+
+reasons contains "purpose_class_not_granted" if {
+	_grant_examined
+	not _purpose_class_granted
+}
+
+_scenario_granted if input.scenario == null
+
+_scenario_granted if input.scenario == input.grant.scenario
+
+reasons contains "scenario_not_granted" if {
+	_grant_examined
+	not _scenario_granted
+}
+
+_quota_left if input.quota_exhausted == false
+
+reasons contains "quota_exhausted" if {
+	_grant_examined
+	not _quota_left
+}
+
+# --- fields -----------------------------------------------------------------------------------------------------
+
+# Columns that may be had: open ones for everyone; those of the grant under it. Core fields never, important ones only
+# after a risk assessment, hidden ones not at all. (Each in a rule of its own: an else branch may hold no comprehension
+# with variables, the embedded engine cannot schedule it.)
+_may_have := _open_columns if _unconditional
+
+else := _granted_columns
+
+_open_columns := {name |
+	is_object(input.object.fields)
+	some name, attribute in input.object.fields
+	attribute == "unconditional"
+	input.object.field_grades[name] in {"general-4", "general-3", "general-2", "general-1"}
+	not input.masks[name] == "hide"
+}
+
+_granted_columns := {name |
+	is_array(input.grant.columns)
+	some name in input.grant.columns
+	input.object.fields[name] in {"unconditional", "conditional"}
+	grade := input.object.field_grades[name]
+	grade in {"important", "general-4", "general-3", "general-2", "general-1"}
+	true in {grade != "important", input.grant.risk_assessed}
+	not input.masks[name] == "hide"
+}
+
+_fields_refused := _asked - _may_have
+
+_asked := {name |
+	is_array(input.fields)
+	some name in input.fields
+}
+
+_fields_within(columns) if {
+	input.fields == null
+	columns != set()
+}
+
+_fields_within(columns) if {
+	is_array(input.fields)
+	input.fields != []
+	_asked - columns == set()
+}
+
+reasons contains "fields_unknown" if {
+	some name in _asked
+	not input.object.fields[name]
+}
+
+reasons contains "fields_not_open" if {
+	_unconditional
+	some name in _fields_refused
+	input.object.fields[name]
+}
+
+reasons contains "fields_not_granted" if {
+	_grant_examined
+	some name in _fields_refused
+	input.object.fields[name]
+}
+
+reasons contains "fields_none" if {
+	_not_closed
+	_fields_examined
+	_may_have == set()
+}
+
+_fields_examined if _unconditional
+
+_fields_examined if _grant_given
