@@ -1,0 +1,159 @@
+"""One transaction of usage: close what was sent, open what may be sent, keep every counter exact.
+
+Safe to run again with the same work after a commit whose answer was lost: reservations and events are found by
+their ids and not counted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from authz import AuditEntry, AuditLog
+from billing.usage import store
+from billing.usage.model import (
+    SOURCE,
+    Ask,
+    QuotaExhausted,
+    Served,
+    Settle,
+    UsageEvent,
+    next_month,
+    seconds_until,
+)
+
+Counters = Mapping[store.Key, store.Counter]
+
+
+@dataclass
+class Work:
+    """What one transaction does: ``reserves`` to open, ``records`` to write at once, ``settles`` to close."""
+
+    reserves: list[Ask] = field(default_factory=list)
+    records: list[tuple[Ask, Served]] = field(default_factory=list)
+    settles: list[Settle] = field(default_factory=list)
+
+
+@dataclass
+class Done:
+    """Asks that were refused, by id; everything else of the work stands."""
+
+    refused: dict[str, QuotaExhausted] = field(default_factory=dict)
+    events: list[UsageEvent] = field(default_factory=list)
+
+
+def check_quota(ask: Ask, day: store.Counter, month: store.Counter) -> QuotaExhausted | None:
+    """Whether the ask fits beside what is used and reserved; the refusal tells what is left and until when."""
+    quota = ask.quota
+    if quota.calls_day is not None and quota.calls_day - day.calls - day.open_calls < 1:
+        tomorrow = ask.day + timedelta(days=1)
+        return QuotaExhausted("calls_day", 0, 1, tomorrow, seconds_until(tomorrow, ask.at))
+    if quota.rows_month is not None:
+        left = quota.rows_month - month.rows - month.open_rows
+        if left <= 0 or ask.rows > left:
+            then = next_month(ask.day)
+            wait_s = seconds_until(then, ask.at)
+            return QuotaExhausted("rows_month", max(0, left), max(1, ask.rows), then, wait_s)
+    return None
+
+
+def event_of(ask: Ask, served: Served) -> UsageEvent:
+    return UsageEvent(
+        source=SOURCE, id=ask.id, subject=ask.grant_id, time=ask.at, resource_id=ask.resource_id,
+        rows=served.rows, calls=1, bytes=served.bytes,
+        details={
+            "columns": list(ask.columns), "purpose": ask.purpose, "outcome": served.outcome,
+            "settled_by_rule": False,
+        },
+    )
+
+
+async def carry_out(
+    tx: asyncpg.Connection, audit: AuditLog, process_id: str, work: Work, now: datetime, *, again: bool = False
+) -> Done:
+    """Do the work within the caller's transaction. ``again``: an earlier try may have been committed."""
+    done = Done()
+    asks = [*work.reserves, *(ask for ask, _ in work.records)]
+    touched: list[Ask | Settle] = [*asks, *work.settles]
+    counters = await store.lock_counters(
+        tx, (key for one in touched for key in store.keys_of(one.grant_id, one.day))
+    )
+    known = await store.known_ids(tx, SOURCE, [ask.id for ask in asks]) if again else set()
+    await _close(tx, work.settles, counters, done, now)
+    await _open(tx, process_id, [ask for ask in work.reserves if ask.id not in known], counters, done)
+    for ask, served in work.records:
+        if ask.id not in known and _fits(ask, counters, done):
+            done.events.append(event_of(ask, served))
+            _count(done.events[-1], ask, counters)
+    await store.insert_events(tx, done.events, now)
+    await store.write_counters(tx, counters)
+    await _leave_evidence(tx, audit, done.events)
+    return done
+
+
+def _fits(ask: Ask, counters: Counters, done: Done) -> bool:
+    day, month = (counters[key] for key in store.keys_of(ask.grant_id, ask.day))
+    refusal = check_quota(ask, day, month)
+    if refusal is not None:
+        done.refused[ask.id] = refusal
+    return refusal is None
+
+
+def _count(event: UsageEvent, at: Ask | Settle, counters: Counters) -> None:
+    for key in store.keys_of(event.subject, at.day):
+        counters[key].calls += event.calls
+        counters[key].rows += event.rows
+        counters[key].bytes += event.bytes
+
+
+async def _close(
+    tx: asyncpg.Connection, settles: Sequence[Settle], counters: Counters, done: Done, now: datetime
+) -> None:
+    by_id = {one.id: one for one in settles}
+    for row in await store.close_reservations(tx, settles, now):
+        for key in store.keys_of(row["grant_id"], row["day"]):
+            counters[key].open_calls -= 1
+            counters[key].open_rows -= row["rows_reserved"]
+        if row["state"] == "settled":
+            done.events.append(store.event_of_reservation(row, SOURCE))
+            _count(done.events[-1], by_id[row["id"]], counters)
+
+
+async def _open(
+    tx: asyncpg.Connection, process_id: str, asks: Sequence[Ask], counters: Counters, done: Done
+) -> None:
+    opened = []
+    for ask in asks:
+        if _fits(ask, counters, done):
+            opened.append(ask)
+            for key in store.keys_of(ask.grant_id, ask.day):
+                counters[key].open_calls += 1
+                counters[key].open_rows += ask.rows
+    await store.insert_reservations(tx, process_id, opened)
+
+
+async def _leave_evidence(tx: asyncpg.Connection, audit: AuditLog, events: Sequence[UsageEvent]) -> None:
+    """One audit entry per grant and transaction, naming every delivery in it."""
+    by_grant: dict[str, list[UsageEvent]] = {}
+    for event in events:
+        by_grant.setdefault(event.subject, []).append(event)
+    for grant_id, found in by_grant.items():
+        await audit.append(
+            tx,
+            AuditEntry(
+                "data.delivered", f"grant:{grant_id}", "grant", grant_id,
+                details={
+                    "deliveries": [
+                        {
+                            "usage_id": one.id, "resource_id": one.resource_id, "rows": one.rows,
+                            "bytes": one.bytes, "outcome": one.details.get("outcome"),
+                            "digest": one.digest.hex(),
+                        }
+                        for one in found
+                    ]
+                },
+            ),
+        )

@@ -1,0 +1,185 @@
+"""What was asked for, what was sent, and the event that stays: values of usage, no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+import orjson
+
+from authz import BEIJING, Conflict, Reason, Refusal, beijing_date, new_id
+
+SOURCE = "/data/v1"
+"""CloudEvents source of everything that delivery itself sends."""
+Digest = bytes
+EVENT_TYPE = "cn.govopen.data.delivered"
+
+Outcome = Literal["complete", "client_left", "stopped", "failed", "by_rule"]
+"""How a delivery ended: all sent; the client went away; the grant ended; a fault of ours; process lost."""
+
+
+class QuotaExhausted(Refusal):
+    """The call would go over the grant's quota; nothing was sent and nothing was counted."""
+
+    code = "quota_exhausted"
+    status = 429
+    zh = "授权的{what_zh}用量不足：剩余 {left}，本次需要 {asked}。"
+    en = "The grant's quota of {what_en} does not suffice: {left} left, this call needs {asked}."
+    next_zh = "可减少本次数量（例如 limit={left}），或等到 {resets_on} 额度恢复，或在“我的授权”页申请增加用量。"
+    next_en = "Ask for less (for example limit={left}), wait until {resets_on}, or apply for more in My grants."
+
+    def __init__(self, meter: str, left: int, asked: int, resets_on: date, retry_after_s: int) -> None:
+        what = {
+            "rows_month": ("月度行数", "rows a month"), "calls_day": ("每日调用次数", "calls a day"),
+            "rows_call": ("单次行数", "rows a call"),
+        }[meter]
+        super().__init__(
+            meter=meter, left=left, asked=asked, resets_on=resets_on.isoformat(),
+            what_zh=what[0], what_en=what[1],
+        )
+        self.reasons = (
+            Reason(
+                "quota_exhausted", self.detail("zh"), self.detail("en"),
+                {"meter": meter, "left": left, "asked": asked, "resets_on": resets_on.isoformat()},
+            ),
+        )
+        self._retry_after_s = retry_after_s
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self._retry_after_s)}
+
+
+class UsageEventConflict(Conflict):
+    """The same (source, id) came with other content: one of the two is wrong and neither is overwritten."""
+
+    code = "usage_event_conflict"
+    zh = "用量事件 {source} / {id} 已记录，且内容不同。"
+    en = "The usage event {source} / {id} is already recorded with other content."
+    next_zh = "已记录的事件不可修改；如需更正，请以新的编号追加更正事件。"
+    next_en = "A recorded event is never changed; add a correction under an id of its own."
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Bounds of a grant; None is without bound. Months and days are Beijing's."""
+
+    rows_month: int | None = None
+    calls_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a call wants to reserve: ``rows`` is the most it may send."""
+
+    grant_id: str
+    resource_id: str
+    purpose: str
+    columns: tuple[str, ...]
+    rows: int
+    at: datetime
+    quota: Quota = Quota()
+    id: str = field(default_factory=lambda: new_id("use"))
+
+    @property
+    def day(self) -> date:
+        return beijing_date(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What was really handed to the transport."""
+
+    rows: int
+    bytes: int
+    outcome: Outcome = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Close an open reservation; ``served`` None means nothing was sent and nothing counts."""
+
+    id: str
+    grant_id: str
+    day: date
+    served: Served | None
+
+
+@dataclass(frozen=True)
+class UsageEvent:
+    """A CloudEvent of usage. Identity is (source, id); ``time`` is when the call was accepted."""
+
+    source: str
+    id: str
+    subject: str
+    time: datetime
+    resource_id: str
+    rows: int
+    calls: int
+    bytes: int
+    details: Mapping[str, Any]
+    type: str = EVENT_TYPE
+    number: int | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return {
+            "resource_id": self.resource_id, "rows": self.rows, "calls": self.calls, "bytes": self.bytes,
+            **self.details,
+        }
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of what the event says, but for when it was recorded: equal content, equal digest."""
+        time = self.time.astimezone(UTC).isoformat()
+        content = [self.source, self.id, self.type, self.subject, time, self.data]
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+
+    def as_document(self) -> dict[str, Any]:
+        """CloudEvents 1.0 in JSON."""
+        return {
+            "specversion": "1.0", "source": self.source, "id": self.id, "type": self.type,
+            "subject": self.subject, "time": self.time.astimezone(BEIJING).isoformat(),
+            "datacontenttype": "application/json", "data": self.data,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """Sums over a span of time."""
+
+    rows: int = 0
+    calls: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReservation:
+    """A delivery that is under way, or whose process was lost and has not been settled yet."""
+
+    id: str
+    grant_id: str
+    resource_id: str
+    rows_reserved: int
+    reserved_at: datetime
+
+
+def month_of(day: date) -> date:
+    return day.replace(day=1)
+
+
+def next_month(day: date) -> date:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def seconds_until(day: date, now: datetime) -> int:
+    """Seconds from ``now`` until that day begins in Beijing, at least one."""
+    start = datetime(day.year, day.month, day.day, tzinfo=BEIJING)
+    return max(1, int((start - now).total_seconds()))
+
+
+def beijing_start(day: date) -> datetime:
+    """The instant at which the day begins in Beijing."""
+    return datetime(day.year, day.month, day.day, tzinfo=BEIJING)

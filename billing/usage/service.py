@@ -1,0 +1,198 @@
+"""Reading usage: totals, events, what is still open; and the rule for deliveries whose process was lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import asyncpg
+
+from authz import AuditEntry, AuditLog, beijing_date
+from billing.usage import store
+from billing.usage.carry import Work, carry_out
+from billing.usage.model import (
+    OpenReservation,
+    Quota,
+    UsageEvent,
+    UsageTotals,
+    beijing_start,
+    month_of,
+    next_month,
+)
+from billing.usage.recorder import LEASE_S
+
+LOST_BATCH = 500
+PROCESSES_KEPT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class SpanTotals:
+    """Sums of one day or month in Beijing, with what is reserved by deliveries under way."""
+
+    starts_on: date
+    totals: UsageTotals
+    open_rows: int
+    open_calls: int
+
+
+async def totals(
+    tx: asyncpg.Connection, grant_id: str, period_start: date, period_end: date
+) -> UsageTotals:
+    """Sums of the grant's events from ``period_start`` up to, not including, ``period_end`` (Beijing)."""
+    row = await tx.fetchrow(
+        "SELECT coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(calls), 0)::bigint AS calls,"
+        " coalesce(sum(bytes), 0)::bigint AS bytes FROM billing.usage_event"
+        " WHERE subject = $1 AND time >= $2 AND time < $3",
+        grant_id, beijing_start(period_start), beijing_start(period_end),
+    )
+    return UsageTotals(row["rows"], row["calls"], row["bytes"]) if row else UsageTotals()
+
+
+async def totals_by_grant(
+    tx: asyncpg.Connection, period_start: date, period_end: date
+) -> dict[str, UsageTotals]:
+    """Sums of every grant that has events in the period (days in Beijing, end excluded)."""
+    rows = await tx.fetch(
+        "SELECT subject, sum(rows)::bigint AS rows, sum(calls)::bigint AS calls, sum(bytes)::bigint AS bytes"
+        " FROM billing.usage_event WHERE time >= $1 AND time < $2 GROUP BY subject",
+        beijing_start(period_start), beijing_start(period_end),
+    )
+    return {row["subject"]: UsageTotals(row["rows"], row["calls"], row["bytes"]) for row in rows}
+
+
+async def events(
+    tx: asyncpg.Connection, grant_ids: Sequence[str] | None = None, *, period_start: date | None = None,
+    period_end: date | None = None, after: int = 0, limit: int = 1000,
+) -> list[UsageEvent]:
+    """Events in the order they were recorded, after the one numbered ``after``; None asks for every grant."""
+    rows = await tx.fetch(
+        """
+        SELECT * FROM billing.usage_event
+        WHERE ($1::text[] IS NULL OR subject = ANY($1)) AND number > $2
+          AND ($3::timestamptz IS NULL OR time >= $3) AND ($4::timestamptz IS NULL OR time < $4)
+        ORDER BY number LIMIT $5
+        """,
+        None if grant_ids is None else list(grant_ids), after,
+        beijing_start(period_start) if period_start else None,
+        beijing_start(period_end) if period_end else None, limit,
+    )
+    return [store.event_of_record(row) for row in rows]
+
+
+async def each_event(
+    tx: asyncpg.Connection, grant_id: str, period_start: date, period_end: date
+) -> AsyncIterator[UsageEvent]:
+    """Every event of a grant in a period, page by page: flat memory for long periods."""
+    after = 0
+    while True:
+        page = await events(
+            tx, [grant_id], period_start=period_start, period_end=period_end, after=after, limit=5000
+        )
+        for event in page:
+            yield event
+        if len(page) < 5000:
+            return
+        after = page[-1].number or after
+
+
+async def open_reservations(
+    tx: asyncpg.Connection, *, grant_id: str | None = None, before: date | None = None
+) -> list[OpenReservation]:
+    """Deliveries not settled yet, oldest first; ``before`` names the day (Beijing) they were reserved before.
+
+    A period must not close while one of its own is open: its event will bear the time of the reservation.
+    """
+    rows = await tx.fetch(
+        "SELECT id, grant_id, resource_id, rows_reserved, reserved_at FROM billing.usage_reservation"
+        " WHERE state = 'open' AND ($1::text IS NULL OR grant_id = $1) AND ($2::date IS NULL OR day < $2)"
+        " ORDER BY reserved_at, id",
+        grant_id, before,
+    )
+    return [OpenReservation(**dict(row)) for row in rows]
+
+
+async def record_event(tx: asyncpg.Connection, event: UsageEvent, now: datetime) -> bool:
+    """Add an event made elsewhere; False when it is there. Raises UsageEventConflict on other content."""
+    keys = store.keys_of(event.subject, beijing_date(event.time))
+    counters = await store.lock_counters(tx, keys)
+    added, _ = await store.insert_events(tx, [event], now)
+    if not added:
+        return False
+    for key in keys:
+        counters[key].calls += event.calls
+        counters[key].rows += event.rows
+        counters[key].bytes += event.bytes
+    await store.write_counters(tx, counters)
+    return True
+
+
+async def spans(
+    tx: asyncpg.Connection, grant_id: str, span: str, start: date, end: date
+) -> list[SpanTotals]:
+    """Sums per ``day`` or ``month`` that begin within [start, end), from the counters: live, one read."""
+    rows = await tx.fetch(
+        "SELECT * FROM billing.usage_counter WHERE grant_id = $1 AND span = $2 AND starts_on >= $3"
+        " AND starts_on < $4 ORDER BY starts_on",
+        grant_id, span, start, end,
+    )
+    return [
+        SpanTotals(
+            row["starts_on"], UsageTotals(row["rows"], row["calls"], row["bytes"]), row["open_rows"],
+            row["open_calls"],
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True)
+class QuotaLeft:
+    """What a grant may still use; None is without bound. Reserved counts as used until it is settled."""
+
+    rows_month: int | None
+    calls_day: int | None
+    month_resets_on: date
+
+
+async def quota_left(tx: asyncpg.Connection, grant_id: str, quota: Quota, today: date) -> QuotaLeft:
+    rows = {
+        row["span"]: row
+        for row in await tx.fetch(
+            "SELECT * FROM billing.usage_counter WHERE grant_id = $1"
+            " AND ((span = 'day' AND starts_on = $2) OR (span = 'month' AND starts_on = $3))",
+            grant_id, today, month_of(today),
+        )
+    }
+    used_rows = rows["month"]["rows"] + rows["month"]["open_rows"] if "month" in rows else 0
+    used_calls = rows["day"]["calls"] + rows["day"]["open_calls"] if "day" in rows else 0
+    return QuotaLeft(
+        None if quota.rows_month is None else max(0, quota.rows_month - used_rows),
+        None if quota.calls_day is None else max(0, quota.calls_day - used_calls),
+        next_month(today),
+    )
+
+
+async def settle_lost(
+    pool: asyncpg.Pool, audit: AuditLog, now: datetime, *, lease_s: float = LEASE_S
+) -> int:
+    """Settle deliveries whose process is gone, at the rows they had reserved; returns how many.
+
+    Nobody can know how much a lost process had sent. Reserved rows are the most it may have sent, so what is
+    recorded is never less than what was served. The event says ``settled_by_rule``: it can be corrected.
+    """
+    settled = 0
+    while True:
+        async with store.acquire(pool) as connection, connection.transaction():
+            lost = await store.lost_reservations(connection, lease_s, LOST_BATCH)
+            if not lost:
+                await store.forget_lost_processes(connection, PROCESSES_KEPT_S)
+                return settled
+            done = await carry_out(connection, audit, "worker", Work(settles=lost), now)
+            settled += len(done.events)
+            await audit.append(
+                connection,
+                AuditEntry(
+                    "usage.settled_by_rule", "system", "usage", lost[0].id,
+                    details={"count": len(done.events), "lease_s": lease_s},
+                ),
+            )
