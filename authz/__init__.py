@@ -3,7 +3,7 @@
 Bound by name before CKAN can shadow it: see ``ops/decisions``. Other packages use only what is exported here.
 """
 
-from authz import objects
+from authz import objects, obligations
 from authz.decision import Decision, DecisionIsNotBoolean, DecisionRequest, Denied, Effect, Obligations
 from authz.foundation.clock import BEIJING, Clock, FixedClock, ShiftedClock, SystemClock, beijing_date
 from authz.foundation.errors import (
@@ -53,6 +53,7 @@ from authz.model import (
     QuotaTerms,
     RowFilter,
 )
+from authz.obligations import CompiledQuery, FilterNotAllowed, ObligationUnfulfillable, compile_select
 from authz.pdp.bundle import policy_version
 from authz.pdp.decide import decide, decide_async, denial
 from authz.roles import (
@@ -70,14 +71,15 @@ from authz.roles import (
 
 __all__ = [
     "BEIJING", "SYSTEM", "ActionNotPermitted", "AuditEntry", "AuditLog", "Body", "Call", "CallDep",
-    "CkanIdentities", "Clock", "Conflict", "DataField", "DataObject", "Decision", "DecisionIsNotBoolean",
-    "DecisionRequest", "DeliveryForm", "Denied", "Effect", "FieldError", "FixedClock", "Forbidden", "Grade",
-    "GrantFacts", "GrantState", "IdempotencyMismatch", "Identity", "IdentitySource", "InvalidInput", "Job",
-    "Language", "Mask", "Membership", "NotFound", "NotSignedIn", "Obligations", "OpenAttribute",
+    "CkanIdentities", "Clock", "CompiledQuery", "Conflict", "DataField", "DataObject", "Decision",
+    "DecisionIsNotBoolean", "DecisionRequest", "DeliveryForm", "Denied", "Effect", "FieldError",
+    "FilterNotAllowed", "FixedClock", "Forbidden", "Grade", "GrantFacts", "GrantState",
+    "IdempotencyMismatch", "Identity", "IdentitySource", "InvalidInput", "Job", "Language", "Mask",
+    "Membership", "NotFound", "NotSignedIn", "ObligationUnfulfillable", "Obligations", "OpenAttribute",
     "OptionalCallDep", "PurposeClass", "QuotaTerms", "Reason", "Refusal", "Role", "RoleAssignment",
     "RowFilter", "Runtime", "RuntimeDep", "SelfDecision", "Settings", "ShiftedClock", "SystemClock",
     "TokenInvalid", "TooLarge", "TransitionRefused", "Unavailable", "VersionConflict", "assign_role",
-    "assignments", "beijing_date", "call_of", "current_call", "current_runtime", "decide", "decide_async",
-    "denial", "end_role", "may", "new_id", "objects", "once", "open_pool", "optional_call",
-    "organisations_where", "policy_version", "prepare_connection", "require", "separate",
+    "assignments", "beijing_date", "call_of", "compile_select", "current_call", "current_runtime", "decide",
+    "decide_async", "denial", "end_role", "may", "new_id", "objects", "obligations", "once", "open_pool",
+    "optional_call", "organisations_where", "policy_version", "prepare_connection", "require", "separate",
 ]
