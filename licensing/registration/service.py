@@ -69,6 +69,9 @@ class RegistrationService:
 
     async def create(self, tx: asyncpg.Connection, call: Call, party_id: str, content: Content) -> Registration:
         """A draft by a verified party; raises Forbidden, PartyNotVerified, InvalidInput."""
+        for seat in call.identity.memberships:
+            if seat.organisation_id == party_id:
+                await parties.ensure_department(tx, call, party_id, seat.title, audit=self._audit)
         party = await parties.require_acting(tx, call, party_id)
         require(call.identity, "registration:apply", party_id)
         check_dates(content, beijing_date(call.now))
