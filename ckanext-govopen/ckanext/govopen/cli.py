@@ -1,0 +1,86 @@
+"""``ckan govopen``: the outbox, and putting the service's facts right."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import ckan.plugins.toolkit as tk
+import click
+from ckan import model
+from ckanext.govopen import outbox, publication
+from ckanext.govopen.gateway import ServiceProblem
+from ckanext.govopen.model import Publication
+
+__all__ = ["govopen"]
+
+PAUSE_S = 1.0
+PAUSE_S_MAX = 30.0
+
+
+@click.group()
+def govopen() -> None:
+    """Audit outbox and publication of the catalogue."""
+
+
+@govopen.command()
+@click.option("--follow", is_flag=True, help="Keep running and hand over each change within a second.")
+def drain(follow: bool) -> None:
+    """Hand the changes that wait in the outbox to the service's audit log."""
+    if not follow:
+        try:
+            sent = _drain_all()
+        except ServiceProblem as problem:
+            raise click.ClickException(f"{outbox.waiting()} waiting; {problem}") from problem
+        click.echo(f"{sent} drained, {outbox.waiting()} waiting")
+        return
+    running = [True]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.clear())
+    pause = PAUSE_S
+    while running:
+        try:
+            pause = PAUSE_S if _drain_all() >= 0 else pause
+        except ServiceProblem as problem:
+            pause = min(pause * 2, PAUSE_S_MAX)
+            click.echo(f"waiting for the service: {problem}", err=True)
+        except Exception as problem:  # the database went away: it is tried again, nothing is lost
+            pause = min(pause * 2, PAUSE_S_MAX)
+            model.Session.rollback()
+            click.echo(f"{type(problem).__name__}: {problem}", err=True)
+        deadline = time.monotonic() + pause
+        while running and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def _drain_all() -> int:
+    sent = 0
+    while True:
+        count = outbox.drain()
+        sent += count
+        if count < outbox.BATCH:
+            model.Session.remove()
+            return sent
+
+
+@govopen.command()
+@click.option("--all", "everything", is_flag=True, help="Also what the service has accepted before.")
+def republish(everything: bool) -> None:
+    """Put the facts of every public dataset to the service again; exits 1 when one is refused."""
+    user = tk.get_action("get_site_user")({"ignore_auth": True}, {})["name"]
+    if everything:
+        model.Session.query(Publication).update({"digest": ""}, synchronize_session=False)
+        model.Session.commit()
+    ids = [row.id for row in model.Session.query(model.Package.id).filter_by(state="active", private=False)]
+    refused = 0
+    with click.progressbar(ids, label="datasets") as listed:
+        for dataset_id in listed:
+            try:
+                publication.synchronise(user, dataset_id)
+                model.Session.commit()
+            except tk.ValidationError as problem:
+                refused += 1
+                click.echo(f"\n{dataset_id}: {problem.error_dict}", err=True)
+    click.echo(f"{len(ids) - refused} published, {refused} refused")
+    if refused:
+        raise SystemExit(1)

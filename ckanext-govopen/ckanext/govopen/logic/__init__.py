@@ -1,0 +1,1 @@
+"""Actions, authorisation, schema and validators of the extension."""

@@ -1,0 +1,62 @@
+"""Routes that serve or edit data of one resource refuse restricted ones: 403, as JSON for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+from ckan import model
+from ckanext.govopen import sealing
+from flask import Blueprint, jsonify, request
+
+blueprint = Blueprint("govopen_guards", __name__)
+
+ALLOWED_ENDPOINTS = frozenset({"read", "edit", "delete", "search", "new"})
+"""Pages about the catalogue entry; whatever else takes a resource id gives out or takes in data."""
+GUARDED_BLUEPRINTS = ("resource", "dataset_resource", "datastore", "file", "xloader", "datapusher")
+
+
+@blueprint.before_app_request
+def refuse_restricted() -> Any:
+    """Answer 403 before any view runs when the address names a restricted resource's data."""
+    endpoint = request.endpoint or ""
+    owner, _, name = endpoint.rpartition(".")
+    args = request.view_args or {}
+    resource_id = args.get("resource_id")
+    if owner == "file":
+        resource_id = _owning_resource(args.get("id"))
+    if not resource_id or owner.startswith("govopen") or not _gives_data(owner, name):
+        return None
+    if not sealing.is_restricted(resource_id):
+        return None
+    return refusal(resource_id)
+
+
+def _gives_data(owner: str, name: str) -> bool:
+    if owner in GUARDED_BLUEPRINTS or owner.endswith("_resource"):
+        return name not in ALLOWED_ENDPOINTS
+    return owner not in ("api", "dataset", "organization", "group", "activity", "")
+
+
+def _owning_resource(file_id: Any) -> str | None:
+    """The resource a stored file belongs to, None for other files."""
+    if not isinstance(file_id, str):
+        return None
+    found = model.Session.get(model.File, file_id)
+    owner = getattr(found, "owner", None)
+    if owner is None or getattr(owner, "owner_type", None) != "resource":
+        return None
+    return str(owner.owner_id)
+
+
+def refusal(resource_id: str) -> Any:
+    """403 with the way to apply; a page for people, JSON for programs."""
+    sentence = str(sealing.Restricted(resource_id))
+    if request.accept_mimetypes.best_match(["application/json", "text/html"], "application/json") == "text/html":
+        return tk.abort(403, sentence)
+    answer = jsonify({
+        "type": "about:blank", "title": tk._("Access denied"), "status": 403, "code": "restricted",
+        "detail": sentence, "next": sealing.sentinel(resource_id),
+    })
+    answer.status_code = 403
+    return answer
