@@ -1,1 +1,1 @@
-"""The demo city: real open data, made restricted data, and the main job played against the running system."""
+"""The demo city: real open data, made restricted data, the main job played over HTTP (``ops.demo.main``)."""

@@ -56,7 +56,7 @@ class Person:
     def post(self, path: str, body: Any = None) -> Any:
         return self.call("POST", path, body if body is not None else {})
 
-    def action(self, name: str, **data: Any) -> Any:
+    def action(self, name: str, /, **data: Any) -> Any:
         """A CKAN action by POST; its result, or Refused."""
         answer = self.send("POST", f"/api/3/action/{name}", json=data)
         document = _document(answer)

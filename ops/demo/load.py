@@ -119,7 +119,7 @@ class Loader:
             if refusal.code != "role_already_held":
                 raise
 
-    def catalogue(self) -> None:
+    def entries(self) -> None:
         """Every entry by its own department, with its data."""
         for number, entry in enumerate(catalogue.ENTRIES, start=1):
             rows = self._entry(entry)
