@@ -1,0 +1,1 @@
+"""Invoices: closing a month, states, credit notes, the usage behind each line."""

@@ -1,0 +1,1 @@
+"""Payments: bank transfers and Stripe behind one way of recording what arrived."""

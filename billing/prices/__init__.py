@@ -1,0 +1,1 @@
+"""Prices: ceilings, rate cards under them, the price of one application."""
