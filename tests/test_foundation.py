@@ -17,3 +17,11 @@ async def test_unknown_address_is_a_problem_in_chinese_by_default(client: httpx.
 async def test_garbage_token_is_401(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/demo/clock", json={}, headers={"Authorization": "Bearer a.b.c\x7f"})
     assert answer.status_code == 401
+
+
+async def test_a_real_city_has_no_clock_to_move(client: httpx.AsyncClient, token_for, give_role) -> None:  # type: ignore[no-untyped-def]
+    from authz import Role
+
+    await give_role("wu", Role.SYSTEM_ADMIN, "city")
+    answer = await client.post("/v1/demo/clock", json={"days": 1}, headers=token_for("wu"))
+    assert answer.status_code == 404
