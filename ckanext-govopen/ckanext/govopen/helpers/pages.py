@@ -267,6 +267,11 @@ def govopen_highlight(text: str, query: str) -> Markup:
     return marked + escape((text or "")[end:])
 
 
+def govopen_field_hits(titles: list[str], query: str, limit: int = 5) -> list[Markup]:
+    """Names of fields that hold a word of the query, marked: why a dataset was found."""
+    return [govopen_highlight(title, query) for title in titles if _matches(title, query)][:limit]
+
+
 def _matches(text: str, query: str) -> list[tuple[int, int]]:
     lowered = text.lower()
     taken = [False] * len(text)
@@ -295,3 +300,25 @@ def _parts(word: str) -> Iterator[str]:
         for size in range(min(len(word) - 1, 6), 1, -1):
             for at in range(len(word) - size + 1):
                 yield word[at:at + size]
+
+
+CORE_SENTENCES = ("Internal server error", "The requested URL was not found", "You don't have the permission")
+
+
+def govopen_error(status: int, content: Any = "") -> dict[str, str]:
+    """What happened and what to do, for an error page; core's stock sentences say nothing and are left out."""
+    told = {
+        400: (tk._("This request could not be understood"), tk._("Check the address, or go back and try again.")),
+        403: (tk._("You may not see this page"), tk._("Sign in with an account that may, or ask the department.")),
+        404: (tk._("There is no such page"), tk._("It may have been withdrawn or moved. Search for the data by name.")),
+        405: (tk._("This address does not take such requests"), tk._("Go back and use the page's own buttons.")),
+        413: (tk._("What was sent is too large"), tk._("Send a smaller file or split it.")),
+        429: (tk._("Too many requests"), tk._("Wait a minute and try again.")),
+        503: (tk._("The service is away for a moment"), tk._("Nothing was changed. Please try again in a minute.")),
+    }.get(int(status), (
+        tk._("This page cannot be shown at the moment"),
+        tk._("The mistake is on our side and has been recorded. Please try again in a minute."),
+    ))
+    reason = str(content or "")
+    known = reason.startswith(CORE_SENTENCES) or "<" in reason or int(status) >= 500
+    return {"title": told[0], "next": told[1], "reason": "" if known else reason}

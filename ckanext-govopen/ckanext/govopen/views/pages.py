@@ -6,10 +6,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ckan.plugins.toolkit as tk
-from flask import Blueprint, Response
+from ckan.lib.search import SearchError
+from flask import Blueprint, Response, jsonify
+
+from ckanext.govopen import dataset_page, popularity, presentation, rows, search_page, vocabularies
+from ckanext.govopen.text import language
 
 blueprint = Blueprint("govopen_pages", __name__)
 MODE_SECONDS = 365 * 24 * 3600
+HOME_ROWS = 6
+LIST_ROWS = 500
+EXAMPLES = 5
+EXAMPLE_CHARS = 12
 
 
 def local_path(target: str) -> str:
@@ -29,3 +37,69 @@ def mode() -> Any:
         answer.delete_cookie("govopen_mode", path="/")
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+@blueprint.get("/")
+def home() -> Any:
+    """What there is, what is new, what is looked at, and how to get what is not open to everyone."""
+    newest = search_page.run(search_page.Question(sort="updated"), page_rows=HOME_ROWS)
+    week = search_page.Question(updated="week")
+    facets = {facet["name"]: facet["entries"] for facet in newest.facets}
+    by_domain = {entry["value"]: entry for entry in facets.get("govopen_domain", [])}
+    return tk.render("govopen/home.html", {
+        "newest": newest, "popular": _popular(), "rows": rows.total(),
+        "departments": len(facets.get("organization", [])),
+        "week_count": search_page.run(week, page_rows=0).count, "week_url": week.address(),
+        "domains": [
+            {"value": term.value, "label": term.label(language()), **_counted(by_domain.get(term.value))}
+            for term in vocabularies.terms("domain")
+        ],
+        "attributes": facets.get("govopen_open_attribute", []), "examples": _examples(facets),
+    })
+
+
+def _counted(entry: dict[str, Any] | None) -> dict[str, Any]:
+    return {"count": entry["count"], "url": entry["url"]} if entry else {"count": 0, "url": None}
+
+
+def _popular() -> list[dict[str, Any]]:
+    """The most viewed datasets that the visitor may see, with how often they were opened."""
+    ranked = popularity.most_viewed(HOME_ROWS * 2)
+    if not ranked:
+        return []
+    names = " OR ".join(f'"{name}"' for name, _ in ranked)
+    try:
+        found = tk.get_action("package_search")(
+            {"user": tk.current_user.name}, {"fq": f"+name:({names})", "rows": len(ranked)})
+    except SearchError:
+        return []
+    shown = {dataset["name"]: presentation.card(dataset, {}) for dataset in found["results"]}
+    return [{**shown[name], "views": views} for name, views in ranked if name in shown][:HOME_ROWS]
+
+
+def _examples(facets: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Searches that find something: the tags most used."""
+    return [entry["label"] for entry in facets.get("tags", []) if len(entry["label"]) <= EXAMPLE_CHARS][:EXAMPLES]
+
+
+@blueprint.get("/developers")
+def developers() -> str:
+    """How to read the data and the catalogue by program."""
+    return tk.render("govopen/developers.html", {"site": str(tk.config["ckan.site_url"]).rstrip("/")})
+
+
+@blueprint.get("/catalogue.json")
+def catalogue() -> Response:
+    """The open list for machines, newest first; ``?start=`` pages through it by 500."""
+    given = tk.request.args.get("start", "0")
+    start = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 0
+    found = tk.get_action("package_search")({"user": ""}, {
+        "q": "*:*", "fq": "+dataset_type:dataset", "rows": LIST_ROWS, "start": start,
+        "sort": "metadata_modified desc, name asc",
+    })
+    after = start + LIST_ROWS
+    following = tk.url_for("govopen_pages.catalogue", start=after, locale="default", _external=True)
+    return jsonify({
+        "total": found["count"], "next": following if after < found["count"] else None,
+        "items": [dataset_page.machine_entry(dataset) for dataset in found["results"]],
+    })

@@ -60,6 +60,8 @@
     }
   });
 
+  each("[data-panels]", function (panels) { panels.setAttribute("data-ready", ""); });
+
   /* Copy: says aloud that it happened. */
   each("[data-copy]", function (button) {
     button.hidden = false;

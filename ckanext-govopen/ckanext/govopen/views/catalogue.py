@@ -1,0 +1,129 @@
+"""The catalogue's pages: search, dataset, table, departments. Each is one or two searches and nothing per hit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ckan.plugins as p
+import ckan.plugins.toolkit as tk
+from flask import Blueprint
+
+from ckanext.govopen import dataset_page, popularity, search_page
+from ckanext.govopen.helpers.pages import govopen_here
+
+blueprint = Blueprint("govopen_catalogue", __name__)
+
+
+def _context() -> dict[str, Any]:
+    return {"user": tk.current_user.name, "auth_user_obj": tk.current_user, "for_view": True}
+
+
+def _gone(sentence: str) -> Any:
+    return tk.abort(404, sentence)
+
+
+@blueprint.get("/dataset/")
+def search() -> Any:
+    """Datasets that match, with facets; ``/dataset`` answers by a redirect."""
+    answer = search_page.run(search_page.Question.from_address(tk.request.args))
+    if answer.count and answer.question.page > answer.last_page:
+        return tk.redirect_to(answer.question.address(page=answer.last_page))
+    return tk.render("govopen/search.html", {"answer": answer, "question": answer.question}), (
+        503 if answer.failed else 200)
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    """The dataset as the person who asks may see it, after the plugins that guard its view; aborts with 404."""
+    sentence = tk._("This dataset does not exist, has been withdrawn, or is not visible to you.")
+    try:
+        dataset = tk.get_action("package_show")(_context(), {"id": name})
+    except (tk.ObjectNotFound, tk.NotAuthorized):
+        return _gone(sentence)
+    for plugin in p.PluginImplementations(p.IPackageController):
+        dataset = plugin.before_dataset_view(dataset)
+    return dataset
+
+
+@blueprint.get("/dataset/<name>")
+def dataset(name: str) -> Any:
+    """The page of a dataset; an id leads to the address with the name."""
+    found = _dataset(name)
+    if found.get("type") not in (None, "dataset"):
+        return _gone(tk._("There is no such page."))
+    if activity := tk.request.args.get("activity_id"):
+        if p.plugin_loaded("activity"):
+            return tk.redirect_to("activity.package_history", id=name, activity_id=activity)
+    if name != found["name"]:
+        return tk.redirect_to("dataset.read", id=found["name"])
+    if found.get("state") == "active" and not found.get("private"):
+        popularity.seen(found["name"])
+    return tk.render("govopen/dataset.html", dataset_page.of_dataset(found, _may_edit(found)))
+
+
+@blueprint.get("/dataset/<name>/resource/<resource_id>")
+def resource(name: str, resource_id: str) -> Any:
+    """One table or file of a dataset."""
+    found = _dataset(name)
+    table = next((entry for entry in found["resources"] if entry["id"] == resource_id), None)
+    if table is None:
+        return _gone(tk._("This table does not exist or has been withdrawn."))
+    if name != found["name"]:
+        return tk.redirect_to("dataset_resource.read", id=found["name"], resource_id=resource_id)
+    return tk.render("govopen/resource.html", dataset_page.of_resource(found, table, _may_edit(found)))
+
+
+def _may_edit(found: dict[str, Any]) -> bool:
+    if not tk.current_user.is_authenticated:
+        return False
+    try:
+        return bool(tk.check_access("package_update", _context(), {"id": found["id"]}))
+    except tk.NotAuthorized:
+        return False
+
+
+@blueprint.get("/organization/")
+def departments() -> Any:
+    """All departments with what they publish, counted by the index in one question."""
+    answer = search_page.run(search_page.Question(), page_rows=0)
+    counted = next((facet["entries"] for facet in answer.facets if facet["name"] == "organization"), [])
+    counts = {entry["value"]: entry["count"] for entry in counted}
+    listed = tk.get_action("organization_list")(_context(), {"all_fields": True, "limit": 1000, "sort": "title asc"})
+    entries = [{
+        "title": entry["display_name"] or entry["name"], "description": entry.get("description") or "",
+        "count": counts.get(entry["name"], 0), "url": tk.url_for("organization.read", id=entry["name"]),
+    } for entry in listed]
+    entries.sort(key=lambda entry: (-entry["count"], entry["title"]))
+    return tk.render("govopen/departments.html", {"departments": entries, "may_create": _may_create()})
+
+
+def _may_create() -> bool:
+    try:
+        return bool(tk.check_access("organization_create", _context()))
+    except tk.NotAuthorized:
+        return False
+
+
+@blueprint.get("/organization/<name>")
+def department(name: str) -> Any:
+    """A department and its datasets."""
+    try:
+        found = tk.get_action("organization_show")(_context(), {
+            "id": name, "include_datasets": False, "include_users": False, "include_dataset_count": False,
+            "include_groups": False, "include_followers": False, "include_tags": False,
+        })
+    except (tk.ObjectNotFound, tk.NotAuthorized):
+        return _gone(tk._("This department does not exist."))
+    if name != found["name"]:
+        return tk.redirect_to("organization.read", id=found["name"])
+    question = search_page.Question.from_address(tk.request.args, fixed=("organization", found["name"]))
+    answer = search_page.run(question)
+    if answer.count and question.page > answer.last_page:
+        return tk.redirect_to(question.address(page=answer.last_page))
+    try:
+        manager = bool(tk.current_user.is_authenticated and tk.check_access(
+            "organization_update", _context(), {"id": found["id"]}))
+    except tk.NotAuthorized:
+        manager = False
+    return tk.render("govopen/department.html", {
+        "department": found, "answer": answer, "question": question, "manager": manager, "here": govopen_here(),
+    })
