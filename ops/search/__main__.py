@@ -1,0 +1,43 @@
+"""``python -m ops.search --home DIR --port N``: run the search service in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from ops.search.app import build_search_app
+from ops.search.engine import Engine
+from ops.search.errors import SearchFault
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ops.search", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder of the index; created when missing")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default %(default)s)")
+    parser.add_argument("--prefix", default="/solr/ckan", help="path of the core (default %(default)s)")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if given.host != "localhost" and not ipaddress.ip_address(given.host).is_loopback:
+        print(f"--host {given.host}: the search service listens on a loopback address only", file=sys.stderr)
+        return 2
+    try:
+        engine = Engine(given.home)
+    except SearchFault as fault:
+        print(fault.message, file=sys.stderr)
+        return 1
+    uvicorn.run(
+        build_search_app(engine, given.prefix), host=given.host, port=given.port, loop="uvloop", http="httptools",
+        log_level="warning", access_log=False, proxy_headers=False, server_header=False, date_header=False,
+        timeout_graceful_shutdown=15, timeout_keep_alive=75,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

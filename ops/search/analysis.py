@@ -1,0 +1,223 @@
+"""From text to index terms and query terms: Solr's ``text``, ``text_general`` and ``text_ngram``, plus Chinese.
+
+Runs of Latin script follow CKAN's schema: whitespace, word delimiter, lower case, Snowball English, ASCII
+folding. Runs of Chinese, Japanese and Korean script, which that schema leaves unsegmented, are indexed twice at
+the same positions: as words (jieba, search mode) and as single characters and pairs of neighbours, marked with
+``GRAM``. A query is cut into words; each finds the word or, failing that, its characters in sequence.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import rjieba
+from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
+
+from ops.search.schema import Kind
+
+GRAM = "\x02"
+"""Marks a character n-gram, so that it never equals a word of the same spelling."""
+VALUE_GAP = 100
+"""positionIncrementGap of the schema: phrases do not run from one value into the next."""
+NGRAM_MIN, NGRAM_MAX = 2, 10
+MAX_TERM_BYTES = 32_766
+"""Lucene's longest term; a longer one is not indexed."""
+
+_CJK = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+_RUNS = re.compile(f"[{_CJK}]+|[^{_CJK}]+")
+_IS_CJK = re.compile(f"[{_CJK}]")
+_SPACE = re.compile(r"\s+")
+_FOLD = str.maketrans({
+    "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d",
+    "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ħ": "h", "Ħ": "H", "ı": "i", "ĸ": "q", "ŋ": "n",
+    "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-",
+})
+STOP_WORDS = frozenset(["的", "了", "和", "与", "及", "或", "在", "是", "我", "要", "有", "吗", "呢", "吧", "啊", "把", "被", "给", "请", "等", "之", "其", "从", "到", "对", "为", "中的", "我要", "我想", "想"])
+"""Words that a Chinese query may hold without asking for them; dropped when another word is left."""
+
+_STEMMER = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.stemmer("english")).build()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    text: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One unit of a query: alternatives, best first; each is a sequence of (offset, term)."""
+
+    alternatives: tuple[tuple[tuple[int, str], ...], ...]
+    word: str
+
+
+@lru_cache(maxsize=65_536)
+def stem(word: str) -> str:
+    """Snowball English, as the schema's SnowballPorterFilter."""
+    found = _STEMMER.analyze(word)
+    return found[0] if found else word
+
+
+@lru_cache(maxsize=65_536)
+def fold(word: str) -> str:
+    """ASCIIFoldingFilter: letters with marks become their base letters."""
+    if word.isascii():
+        return word
+    decomposed = unicodedata.normalize("NFKD", word.translate(_FOLD))
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+@lru_cache(maxsize=65_536)
+def _finish(word: str, stemmed: bool) -> str:
+    """What both text types do to a part: lower case, then stem and fold (``text``) or nothing (general)."""
+    lowered = word.lower()
+    return fold(stem(lowered)) if stemmed else lowered
+
+
+def normalize(text: str) -> str:
+    """Full-width letters, digits and compatibility forms become their plain forms."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+@lru_cache(maxsize=65_536)
+def _parts(word: str, case_change: bool) -> tuple[tuple[str, bool], ...]:
+    """WordDelimiter: (part, is it letters) split at punctuation, letter-digit borders and lower-to-upper."""
+    if word.endswith(("'s", "'S", "’s", "’S")):
+        word = word[:-2]
+    parts: list[tuple[str, bool]] = []
+    start, last = 0, ""
+    for index, char in enumerate(word):
+        now = "a" if char.isalpha() or unicodedata.category(char)[0] == "M" else "d" if char.isnumeric() else ""
+        border = now != last or (
+            case_change and now == "a" and char.isupper() and index > start and word[index - 1].islower()
+        )
+        if border:
+            if last and index > start:
+                parts.append((word[start:index], last == "a"))
+            start = index
+        last = now
+    if last and start < len(word):
+        parts.append((word[start:], last == "a"))
+    return tuple(parts)
+
+
+def _latin(word: str, position: int, kind: Kind, catenate: bool) -> tuple[list[Token], int]:
+    """Tokens of one word without Chinese, and the position after it."""
+    stemmed = kind is Kind.TEXT
+    parts = _parts(word, stemmed)
+    tokens: list[Token] = []
+    run: list[tuple[int, str]] = []
+
+    def close() -> None:
+        if catenate and len(run) > 1:
+            tokens.append(Token(_finish("".join(part for _, part in run), stemmed), run[0][0]))
+        run.clear()
+
+    letters = False
+    for part, is_letters in parts:
+        if run and is_letters != letters:
+            close()
+        letters = is_letters
+        tokens.append(Token(_finish(part, stemmed), position))
+        run.append((position, part))
+        position += 1
+    close()
+    return tokens, position
+
+
+def _cjk(run: str, position: int) -> Iterator[Token]:
+    for index, char in enumerate(run):
+        yield Token(GRAM + char, position + index)
+        if index + 1 < len(run):
+            yield Token(GRAM + run[index : index + 2], position + index)
+    for word, start, _ in rjieba.tokenize(run, "search"):
+        yield Token(word, position + start)
+
+
+def index_tokens(text: str, kind: Kind, position: int = 0) -> tuple[list[Token], int]:
+    """All tokens of one value in order of position, and the position after the last."""
+    tokens: list[Token] = []
+    for word in _SPACE.split(normalize(text)):
+        for run in _RUNS.findall(word):
+            if _IS_CJK.match(run):
+                tokens.extend(_cjk(run, position))
+                position += len(run)
+            else:
+                found, position = _latin(run, position, kind, catenate=True)
+                tokens.extend(found)
+    tokens.sort(key=lambda token: token.position)
+    return tokens, position
+
+
+def ngrams(text: str) -> list[str]:
+    """Every 2 to 10 neighbouring characters, in lower case, each once (autocomplete)."""
+    lowered = normalize(text).lower()
+    size = len(lowered)
+    grams = {
+        lowered[start : start + width]
+        for width in range(NGRAM_MIN, NGRAM_MAX + 1)
+        for start in range(size - width + 1)
+    }
+    return sorted(grams)
+
+
+def phrase_terms(text: str, kind: Kind) -> list[tuple[int, str]]:
+    """A quoted text as (position, term): characters in sequence for Chinese, delimited parts for the rest."""
+    terms: list[tuple[int, str]] = []
+    position = 0
+    for word in _SPACE.split(normalize(text)):
+        for run in _RUNS.findall(word):
+            if _IS_CJK.match(run):
+                terms.extend((position + offset, term) for offset, term in _sequence(run))
+                position += len(run)
+            else:
+                found, position = _latin(run, position, kind, catenate=False)
+                terms.extend((token.position, token.text) for token in found)
+    return terms
+
+
+def _sequence(run: str) -> tuple[tuple[int, str], ...]:
+    """Neighbouring pairs (or the one character) that stand for a run of Chinese."""
+    if len(run) == 1:
+        return ((0, GRAM + run),)
+    return tuple((index, GRAM + run[index : index + 2]) for index in range(len(run) - 1))
+
+
+@lru_cache(maxsize=16_384)
+def query_pieces(text: str, kind: Kind) -> tuple[Piece, ...]:
+    """An unquoted chunk as the pieces that must be found, in any order."""
+    pieces: list[Piece] = []
+    for word in _SPACE.split(normalize(text)):
+        for run in _RUNS.findall(word):
+            if _IS_CJK.match(run):
+                pieces.extend(_cjk_pieces(run))
+            else:
+                pieces.extend(
+                    Piece((((0, token.text),),), token.text) for token in _latin(run, 0, kind, catenate=False)[0]
+                )
+    return tuple(pieces)
+
+
+def _cjk_pieces(run: str) -> list[Piece]:
+    words = rjieba.cut(run)
+    wanted = [word for word in words if word not in STOP_WORDS] or words
+    pieces = []
+    for word in wanted:
+        alternatives: list[tuple[tuple[int, str], ...]] = [((0, word),), _sequence(word)]
+        pieces.append(Piece(tuple(alternatives), word))
+    return pieces
+
+
+def wildcard_form(text: str, kind: Kind) -> str:
+    """What Lucene's multi-term analysis does to a prefix, wildcard or fuzzy term: no stemming, no splitting."""
+    lowered = normalize(text).lower()
+    return fold(lowered) if kind is Kind.TEXT else lowered
+
+
+def has_cjk(text: str) -> bool:
+    return _IS_CJK.search(text) is not None

@@ -1,0 +1,212 @@
+"""The HTTP face: a plain ASGI application that speaks Solr's paths to callers on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from ops.search.engine import Engine
+from ops.search.errors import SearchFault
+from ops.search.schema import SCHEMA_NAME, schema_xml
+from ops.search.select import Parameters, Select, last, truth
+from ops.search.update import read_update
+
+log = logging.getLogger("ops.search")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Answer = tuple[int, str, bytes]
+
+MAX_SELECT_BYTES = 8_000_000
+MAX_UPDATE_BYTES = 256_000_000
+CACHE_BYTES = 16_000_000
+THREADS = 4
+JSON = "application/json;charset=utf-8"
+
+
+class Answers:
+    """Finished answers of the newest generation, so that a page asked for again costs nothing."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[bytes, bytes] = OrderedDict()
+        self._generation = -1
+        self._size = 0
+
+    def get(self, generation: int, key: bytes) -> bytes | None:
+        if generation != self._generation:
+            self._found.clear()
+            self._size = 0
+            self._generation = generation
+        body = self._found.get(key)
+        if body is not None:
+            self._found.move_to_end(key)
+        return body
+
+    def put(self, generation: int, key: bytes, body: bytes) -> None:
+        if generation != self._generation or b"NOW" in key or len(body) > CACHE_BYTES // 8 or key in self._found:
+            return
+        self._found[key] = body
+        self._size += len(body) + len(key)
+        while self._size > CACHE_BYTES:
+            old_key, old = self._found.popitem(last=False)
+            self._size -= len(old) + len(old_key)
+
+
+class SearchApp:
+    """``prefix`` is the core's path, as in CKAN's ``solr_url``."""
+
+    def __init__(self, engine: Engine, prefix: str = "/solr/ckan") -> None:
+        self.engine = engine
+        self.prefix = "/" + prefix.strip("/")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
+        self._answers = Answers()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        try:
+            status, kind, body = await self._respond(scope, receive)
+        except SearchFault as fault:
+            status, kind, body = _failure(fault)
+        except Exception as error:
+            log.exception("A request failed")
+            status, kind, body = _failure(SearchFault(f"Internal error: {type(error).__name__}", 500))
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                self._pool.shutdown(wait=True)
+                await asyncio.get_running_loop().run_in_executor(None, self.engine.close)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Answer:
+        _only_from_here(scope)
+        path: str = scope["path"]
+        if not path.startswith(self.prefix + "/"):
+            raise SearchFault(f"Not Found: the core is at {self.prefix}", 404)
+        name = path[len(self.prefix) :].strip("/")
+        query: bytes = scope["query_string"]
+        if name == "select":
+            return await self._select(scope, receive, query)
+        if name in ("update", "update/json"):
+            return await self._update(scope, receive, query)
+        if scope["method"] not in ("GET", "HEAD"):
+            raise SearchFault("Method Not Allowed", 405)
+        if name == "admin/ping":
+            return 200, JSON, _json({"responseHeader": {"status": 0, "QTime": 0}, "status": "OK"})
+        if name == "schema" or (name == "admin/file" and last(_parameters(query), "file") == "schema.xml"):
+            if name == "schema" and last(_parameters(query), "wt") != "schema.xml":
+                return 200, JSON, _json({"responseHeader": {"status": 0}, "schema": {"name": SCHEMA_NAME}})
+            return 200, "application/xml; charset=utf-8", schema_xml().encode()
+        raise SearchFault(f"Not Found: /{name[:100]} is not spoken by this search service", 404)
+
+    async def _select(self, scope: Scope, receive: Receive, query: bytes) -> Answer:
+        if scope["method"] == "POST":
+            kind = _header(scope, b"content-type")
+            body = await _body(receive, MAX_SELECT_BYTES)
+            if body and "x-www-form-urlencoded" not in kind:
+                raise SearchFault(f"Unsupported ContentType: {kind[:100]}", 415)
+            query = query + b"&" + body if query else body
+        elif scope["method"] not in ("GET", "HEAD"):
+            raise SearchFault("Method Not Allowed", 405)
+        cached = self._answers.get(self.engine.snapshot().generation, query)
+        if cached is not None:
+            return 200, JSON, cached
+
+        def work() -> tuple[int, bytes]:
+            select = Select(self.engine, _parameters(query))
+            return select.snapshot.generation, _json(select.answer())
+
+        generation, answer = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        self._answers.put(generation, query, answer)
+        return 200, JSON, answer
+
+    async def _update(self, scope: Scope, receive: Receive, query: bytes) -> Answer:
+        if scope["method"] != "POST":
+            raise SearchFault("Method Not Allowed", 405)
+        kind = _header(scope, b"content-type")
+        body = await _body(receive, MAX_UPDATE_BYTES)
+        engine = self.engine
+        update = await asyncio.get_running_loop().run_in_executor(
+            self._pool, read_update, body, kind, engine.schema, engine.clock()
+        )
+        parameters = _parameters(query)
+        commit = update.commit or truth(parameters, "commit") or truth(parameters, "softCommit")
+        if update.changes or commit:
+            await asyncio.wrap_future(engine.submit(update.changes, commit=commit))
+        return 200, JSON, _json({"responseHeader": {"status": 0, "QTime": 0}})
+
+
+def build_search_app(engine: Engine, prefix: str = "/solr/ckan") -> SearchApp:
+    return SearchApp(engine, prefix)
+
+
+def _only_from_here(scope: Scope) -> None:
+    """The index holds every private dataset: only programs on this machine, and no browser, may ask."""
+    client = scope.get("client")
+    try:
+        local = client is None or ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise SearchFault("Only callers on this machine are answered", 403)
+    if _header(scope, b"origin") or _header(scope, b"sec-fetch-mode") or _header(scope, b"x-forwarded-for"):
+        raise SearchFault("Browsers and forwarded requests are not answered", 403)
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return ""
+
+
+async def _body(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise SearchFault("The caller went away", 400)
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise SearchFault(f"The request is larger than {limit} bytes", 413)
+        parts.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _parameters(query: bytes) -> Parameters:
+    try:
+        return parse_qs(query.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=2000)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise SearchFault(f"URLDecoder: the parameters are not valid UTF-8: {error}") from error
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value)
+
+
+def _failure(fault: SearchFault) -> Answer:
+    error = {"metadata": ["error-class", "org.apache.solr.common.SolrException"], "msg": fault.message, "code": fault.code}
+    return fault.code, JSON, _json({"responseHeader": {"status": fault.code, "QTime": 0}, "error": error})

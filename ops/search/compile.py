@@ -1,0 +1,318 @@
+"""From the tree of a query text to a tantivy query over one snapshot of the index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tantivy import FieldType, Query, Schema
+from tantivy import Occur as TOccur
+
+from ops.search import analysis, nodes
+from ops.search.dates import format_date, parse_date
+from ops.search.errors import SearchFault, unsupported
+from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of
+from ops.search.mm import minimum_should_match
+from ops.search.nodes import Joker, Node, Occur
+from ops.search.schema import Kind, field_of
+
+MAX_PATTERN = 500
+GRAM_WEIGHT = 0.6
+"""Weight of characters in sequence against a whole word."""
+RUN_WEIGHT = 1.0
+"""Extra weight when a run of several Chinese words stands in the text as it was asked."""
+
+_OCCUR = {Occur.MUST: TOccur.Must, Occur.SHOULD: TOccur.Should, Occur.MUST_NOT: TOccur.MustNot}
+_META = re.compile(r"([\\.+*?()|\[\]{}^$#&\-~])")
+
+
+@dataclass(frozen=True, slots=True)
+class Dismax:
+    """The part of a dismax request that shapes leaves: fields with boosts, tie breaker, minimum match."""
+
+    fields: tuple[tuple[str, float], ...]
+    tie: float = 0.0
+    mm: str = "100%"
+
+
+@dataclass(slots=True)
+class Compiler:
+    schema: Schema
+    searcher: Any
+    now: datetime
+    default_field: str = "text"
+    conjunction: bool = True
+    dismax: Dismax | None = None
+    ranges: int = field(default=0)
+
+    def query(self, node: Node | None) -> Query:
+        """A whole query; one that only excludes is taken from everything (as Solr does at the top)."""
+        if node is None:
+            return Query.empty_query()
+        if isinstance(node, nodes.Bool):
+            return self._bool(node, top=True) or Query.empty_query()
+        return self._node(node) or Query.empty_query()
+
+    # -- structure -------------------------------------------------------------------------------------
+
+    def _node(self, node: Node) -> Query | None:
+        match node:
+            case nodes.Bool():
+                return self._bool(node)
+            case nodes.Boost():
+                inner = self._node(node.node)
+                if inner is None:
+                    return None
+                if node.constant:
+                    return Query.const_score_query(inner, node.factor)
+                return Query.boost_query(inner, node.factor)
+            case nodes.All():
+                return Query.all_query()
+            case _:
+                return self._leaf(node)
+
+    def _bool(self, node: nodes.Bool, *, top: bool = False) -> Query | None:
+        clauses: list[tuple[Occur, Query]] = []
+        for occur, child in node.clauses:
+            compiled = self._node(child)
+            if compiled is not None:
+                clauses.append((occur, compiled))
+        if not clauses:
+            return None
+        if all(occur is Occur.MUST_NOT for occur, _ in clauses):
+            if not top:
+                return Query.empty_query()
+            clauses.append((Occur.MUST, Query.const_score_query(Query.all_query(), 1.0)))
+        subqueries = [(_OCCUR[occur], compiled) for occur, compiled in clauses]
+        optional = sum(occur is Occur.SHOULD for occur, _ in clauses)
+        if top and self.dismax is not None and optional:
+            needed = minimum_should_match(self.dismax.mm, optional)
+            if needed > 0:
+                return Query.boolean_query(subqueries, needed)
+        return Query.boolean_query(subqueries)
+
+    def _leaf(self, node: Any) -> Query | None:
+        name: str | None = node.field
+        if name is None and self.dismax is not None:
+            return self._disjunction(node)
+        return self._in_field(node, self.default_field if name is None else name)
+
+    def _disjunction(self, node: Any) -> Query | None:
+        assert self.dismax is not None
+        found: list[Query] = []
+        for name, boost in self.dismax.fields:
+            try:
+                query = self._in_field(node, name)
+            except SearchFault:
+                continue
+            if query is not None:
+                found.append(query if boost == 1.0 else Query.boost_query(query, boost))
+        if not found:
+            return None
+        return found[0] if len(found) == 1 else Query.disjunction_max_query(found, self.dismax.tie)
+
+    # -- leaves ----------------------------------------------------------------------------------------
+
+    def _in_field(self, node: Any, name: str) -> Query | None:
+        if not clean_name(name):
+            return Query.empty_query()
+        kind = field_of(name).kind
+        if kind is Kind.STORED:
+            return Query.empty_query()
+        match node:
+            case nodes.Term():
+                return self._term(name, kind, node.text)
+            case nodes.Phrase():
+                return self._phrase(name, kind, node.text, node.slop)
+            case nodes.Exists():
+                return self._exact(EXACT, SEP + name)
+            case nodes.Range():
+                return self._range(name, kind, node)
+            case nodes.Wildcard():
+                return self._wildcard(name, kind, node)
+            case nodes.Fuzzy():
+                return self._fuzzy(name, kind, node)
+        raise unsupported(type(node).__name__)
+
+    def _exact(self, place: str, term: str) -> Query:
+        return Query.term_query(self.schema, place, term, "basic") if fits(term) else Query.empty_query()
+
+    def _value(self, name: str, kind: Kind, text: str) -> str:
+        """The canonical text of an exact value."""
+        if kind is Kind.DATE:
+            return format_date(parse_date(text, self.now))
+        if kind is Kind.INT:
+            return str(_integer(name, text))
+        return text
+
+    def _term(self, name: str, kind: Kind, text: str) -> Query | None:
+        place, prefix = place_of(name)
+        if kind is Kind.NGRAM:
+            return self._ngram(place, text)
+        if not kind.is_text:
+            return self._exact(place, prefix + self._value(name, kind, text))
+        pieces = analysis.query_pieces(text, kind)
+        if not pieces:
+            return None
+        found = [self._piece(place, prefix, piece) for piece in pieces]
+        if len(found) == 1:
+            return found[0]
+        if self.dismax is None and self.conjunction:
+            query = Query.boolean_query([(TOccur.Must, one) for one in found])
+        else:
+            needed = minimum_should_match(self.dismax.mm, len(found)) if self.dismax else 1
+            query = Query.boolean_query(
+                [(TOccur.Should, one) for one in found], max(1, min(needed, len(found)))
+            )
+        if analysis.has_cjk(text):
+            run = self._sequence(place, prefix, analysis.phrase_terms(text, kind), 0)
+            return Query.boolean_query(
+                [(TOccur.Must, query), (TOccur.Should, Query.boost_query(run, RUN_WEIGHT))]
+            )
+        return query
+
+    def _piece(self, place: str, prefix: str, piece: analysis.Piece) -> Query:
+        found = [self._sequence(place, prefix, terms, 0) for terms in piece.alternatives]
+        if len(found) == 1:
+            return found[0]
+        weighted = [found[0], *(Query.boost_query(one, GRAM_WEIGHT) for one in found[1:])]
+        return Query.disjunction_max_query(weighted, 0.0)
+
+    def _sequence(self, place: str, prefix: str, terms: Sequence[tuple[int, str]], slop: int) -> Query:
+        if not all(fits(prefix + term) for _, term in terms):
+            return Query.empty_query()
+        if len(terms) == 1:
+            return Query.term_query(self.schema, place, prefix + terms[0][1], "position")
+        return Query.phrase_query(self.schema, place, [(at, prefix + term) for at, term in terms], slop)
+
+    def _phrase(self, name: str, kind: Kind, text: str, slop: int) -> Query | None:
+        place, prefix = place_of(name)
+        if kind is Kind.NGRAM:
+            return self._ngram(place, text)
+        if not kind.is_text:
+            return self._exact(place, prefix + self._value(name, kind, text))
+        terms = analysis.phrase_terms(text, kind)
+        return self._sequence(place, prefix, terms, slop) if terms else None
+
+    def _ngram(self, place: str, text: str) -> Query | None:
+        """Each word as one gram, longer ones as overlapping grams of the longest size, all required."""
+        grams: list[str] = []
+        for word in analysis.normalize(text).lower().split():
+            width = analysis.NGRAM_MAX
+            grams.extend(word[at : at + width] for at in range(max(1, len(word) - width + 1)))
+        if not grams:
+            return None
+        found = [self._exact(place, gram) for gram in dict.fromkeys(grams)]
+        return found[0] if len(found) == 1 else Query.boolean_query([(TOccur.Must, one) for one in found])
+
+    # -- ranges, wildcards, fuzzy ----------------------------------------------------------------------
+
+    def _range(self, name: str, kind: Kind, node: nodes.Range) -> Query:
+        if node.lower is None and node.upper is None:
+            return self._exact(EXACT, SEP + name)
+        if name in COLUMNS:
+            low, high = (None if bound is None else self._number(name, kind, bound) for bound in (node.lower, node.upper))
+            return Query.range_query(
+                self.schema, name, FieldType.Integer, low, high,
+                node.include_lower or low is None, node.include_upper or high is None,
+            )
+        place, prefix = place_of(name)
+        bounds = []
+        for bound in (node.lower, node.upper):
+            if bound is not None and kind is Kind.DATE:
+                bound = format_date(parse_date(bound, self.now))
+            elif bound is not None and kind.is_text:
+                bound = analysis.wildcard_form(bound, kind)
+            bounds.append(bound)
+        return self._between(place, prefix, bounds[0], bounds[1], node)
+
+    def _between(self, place: str, prefix: str, low: str | None, high: str | None, node: nodes.Range) -> Query:
+        """All terms of a field between two, read from the term dictionary."""
+        found = []
+        for term, _ in self.searcher.terms_with_prefix(place, prefix):
+            value = term[len(prefix) :].encode()
+            if low is not None and (value < low.encode() or (value == low.encode() and not node.include_lower)):
+                continue
+            if high is not None and (value > high.encode() or (value == high.encode() and not node.include_upper)):
+                continue
+            found.append(term)
+        if not found:
+            return Query.empty_query()
+        return Query.const_score_query(Query.term_set_query(self.schema, place, found), 1.0)
+
+    def _number(self, name: str, kind: Kind, text: str) -> int:
+        return parse_date(text, self.now) if kind is Kind.DATE else _integer(name, text)
+
+    def _wildcard(self, name: str, kind: Kind, node: nodes.Wildcard) -> Query:
+        if len(node.pattern) > MAX_PATTERN:
+            raise SearchFault(f"A wildcard may have {MAX_PATTERN} characters")
+        place, prefix = place_of(name)
+        parts: list[str | Joker] = []
+        for item in node.pattern:
+            parts.append(item if isinstance(item, Joker) or not kind.is_text else analysis.wildcard_form(item, kind))
+        regex = _META.sub(r"\\\1", prefix)
+        last: str | Joker | None = None
+        for item in parts:
+            if isinstance(item, Joker):
+                if not (item is Joker.ANY and last is Joker.ANY):
+                    regex += "(?s:.)*" if item is Joker.ANY else "(?s:.)"
+            else:
+                regex += _META.sub(r"\\\1", item)
+            last = item
+        try:
+            query = Query.regex_query(self.schema, place, regex)
+        except ValueError as error:
+            raise SearchFault(f"The wildcard is too complex: {error}") from error
+        literal = "".join(item for item in parts if not isinstance(item, Joker))
+        if kind in (Kind.TEXT, Kind.TEXT_GENERAL) and analysis.has_cjk(literal) and last is Joker.ANY:
+            inner = [item for item in parts if item is not Joker.ANY]
+            if not any(isinstance(item, Joker) for item in inner) and Joker.ANY not in parts[1:-1]:
+                run = self._sequence(place, prefix, analysis.phrase_terms(literal, kind), 0)
+                query = Query.boolean_query([(TOccur.Should, query), (TOccur.Should, run)])
+        return Query.const_score_query(query, 1.0)
+
+    def _fuzzy(self, name: str, kind: Kind, node: nodes.Fuzzy) -> Query:
+        place, prefix = place_of(name)
+        text = analysis.wildcard_form(node.text, kind) if kind.is_text else node.text
+        if node.distance == 0 or not fits(prefix + text) or len(text) > MAX_PATTERN:
+            return self._exact(place, prefix + text)
+        if prefix and self._has_neighbour(name, node.distance):
+            terms = [term for term, _ in self.searcher.terms_with_prefix(place, prefix)]
+            found = [term for term in terms if _close(text, term[len(prefix) :], node.distance)]
+            return Query.term_set_query(self.schema, place, found) if found else Query.empty_query()
+        return Query.fuzzy_term_query(self.schema, place, prefix + text, node.distance)
+
+    def _has_neighbour(self, name: str, distance: int) -> bool:
+        """Is there another field so alike that edits could lead from one's terms to the other's?"""
+        names = (term[1:] for term, _ in self.searcher.terms_with_prefix(EXACT, SEP))
+        return any(other != name and _close(name, other, distance) for other in names)
+
+
+def _close(one: str, two: str, distance: int) -> bool:
+    """Optimal string alignment distance at most ``distance``."""
+    if abs(len(one) - len(two)) > distance:
+        return False
+    before: list[int] = []
+    row = list(range(len(two) + 1))
+    for i, a in enumerate(one, 1):
+        current = [i]
+        for j, b in enumerate(two, 1):
+            cost = min(row[j] + 1, current[j - 1] + 1, row[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == two[j - 2] and one[i - 2] == b:
+                cost = min(cost, before[j - 2] + 1)
+            current.append(cost)
+        before, row = row, current
+    return row[-1] <= distance
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise SearchFault(f"Invalid Number: {text[:100]} for field {name}") from None
+    if not -(2**31) <= value < 2**31:
+        raise SearchFault(f"Invalid Number: {text[:100]} for field {name}")
+    return value

@@ -1,0 +1,65 @@
+"""Where a schema field lives in the tantivy index, and the tantivy schema itself.
+
+Text fields named in the schema have a tantivy field of their own. Everything exact (strings, the catch-all,
+dates and numbers for equality and facets) shares the field ``s`` as terms ``name SEP value``; dynamic text
+shares ``x`` the same way. ``SEP name`` in ``s`` says that a document has the field at all. Dates and numbers have
+columns besides, for ranges and sorting.
+"""
+
+from __future__ import annotations
+
+from tantivy import Schema, SchemaBuilder
+
+from ops.search.analysis import MAX_TERM_BYTES
+from ops.search.schema import FIELDS, Field, Kind, field_of
+
+SEP = "\x1f"
+EXACT = "s"
+DYNAMIC_TEXT = "x"
+KEY = "key_"
+SEQUENCE = "seq_"
+LAYOUT = "1"
+"""Version of the analysis and layout: another value makes the engine index everything anew from the store."""
+
+SORT_TEXT = {"name": "name_", "title_string": "title_string_", "title": "title_string_"}
+"""String fields with a column to sort by (``title`` sorts as ``title_string``)."""
+COLUMNS = frozenset(name for name, field in FIELDS.items() if field.kind in (Kind.DATE, Kind.INT))
+
+
+def build_schema() -> Schema:
+    builder = SchemaBuilder()
+    builder.add_text_field(KEY, tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field(SEQUENCE, fast=True, indexed=True)
+    builder.add_text_field(EXACT, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field(DYNAMIC_TEXT, tokenizer_name="raw", index_option="position")
+    for name, field in FIELDS.items():
+        if field.own and field.kind is Kind.NGRAM:
+            builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+        elif field.own and field.kind.is_text:
+            builder.add_text_field(name, tokenizer_name="raw", index_option="position")
+        elif name in COLUMNS:
+            builder.add_integer_field(name, indexed=True, fast=True)
+    for column in sorted(set(SORT_TEXT.values())):
+        builder.add_text_field(column, tokenizer_name="raw", index_option="basic", fast=True)
+    return builder.build()
+
+
+def place_of(name: str) -> tuple[str, str]:
+    """(tantivy field, prefix of its terms) that hold a schema field's terms."""
+    field = field_of(name)
+    if field.kind.is_text:
+        return (name, "") if field.own else (DYNAMIC_TEXT, name + SEP)
+    return EXACT, name + SEP
+
+
+def clean_name(name: str) -> bool:
+    """A field name that cannot be mistaken for another field's terms."""
+    return SEP not in name and bool(name)
+
+
+def fits(term: str) -> bool:
+    return len(term.encode("utf-8", "surrogatepass")) <= MAX_TERM_BYTES
+
+
+def rule(name: str) -> Field:
+    return field_of(name)

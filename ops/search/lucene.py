@@ -1,0 +1,310 @@
+"""Lucene's classic query grammar, as Solr's standard parser reads it: text in, tree of ``nodes`` out.
+
+Fields, groups, ``+ - ! NOT && AND || OR``, phrases with slop, ranges, wildcards, fuzzy terms, boosts (``^2``,
+``^=2``), escapes, ``*:*`` and ``field:*``. Refused: local parameters ``{!…}``, regular expressions and the magic
+fields ``_query_`` and ``_val_``. Time is linear in the text; nesting and clauses are limited.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ops.search.errors import QuerySyntaxFault, SearchFault, unsupported
+from ops.search.nodes import All, Bool, Boost, Exists, Fuzzy, Joker, Node, Occur, Phrase, Range, Term, Wildcard
+
+MAX_LENGTH = 1_000_000
+MAX_DEPTH = 100
+MAX_CLAUSES = 20_000
+MAGIC = frozenset({"_query_", "_val_"})
+
+_SPACE = " \t\n\r\u3000"
+_SPACES = re.compile(f"[{_SPACE}]*")
+_TERM = re.compile(
+    rf"""(?:\\.|[^{_SPACE}+\-!():^\[\]"{{}}~\\/])(?:\\.|[^{_SPACE}!():^\[\]"{{}}~\\])*""", re.S
+)
+_QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"', re.S)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_BOUND = re.compile(rf"(?:\\.|[^{_SPACE}\]}}\\])+", re.S)
+_TO = re.compile(rf"[{_SPACE}]+TO(?=[{_SPACE}])")
+
+
+def parse(text: str, *, conjunction: bool = True) -> Node | None:
+    """Read a query; None when it holds no clause. ``conjunction``: is the default operator AND?"""
+    if len(text) > MAX_LENGTH:
+        raise SearchFault(f"A query may have {MAX_LENGTH} characters, this one has {len(text)}")
+    return _Parser(text, conjunction).run()
+
+
+def unescape(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.S) if "\\" in text else text
+
+
+class _Parser:
+    def __init__(self, text: str, conjunction: bool) -> None:
+        self.text = text
+        self.conjunction = conjunction
+        self.at = 0
+        self.depth = 0
+        self.clauses = 0
+
+    def run(self) -> Node | None:
+        self._skip()
+        if self.at == len(self.text):
+            return None
+        node = self._query(None)
+        if self.at < len(self.text):
+            raise self._fault()
+        return node
+
+    # -- characters ------------------------------------------------------------------------------------
+
+    def _skip(self) -> None:
+        match = _SPACES.match(self.text, self.at)
+        if match:
+            self.at = match.end()
+
+    def _peek(self, count: int = 1) -> str:
+        return self.text[self.at : self.at + count]
+
+    def _fault(self) -> QuerySyntaxFault:
+        if self.at >= len(self.text):
+            return QuerySyntaxFault(self.text, 'Encountered "<EOF>"')
+        return QuerySyntaxFault(self.text, f'Encountered "{self._peek(20)}" at line 1, column {self.at}.')
+
+    def _word(self) -> str | None:
+        """The operator word at the cursor (AND, OR, NOT, &&, ||), when the whole token is one."""
+        match = _TERM.match(self.text, self.at)
+        return match[0] if match and match[0] in ("AND", "OR", "NOT", "&&", "||") else None
+
+    # -- grammar ---------------------------------------------------------------------------------------
+
+    def _query(self, field: str | None) -> Node | None:
+        """Modifiers Clause (Conjunction Modifiers Clause)*."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise SearchFault(f"A query may nest {MAX_DEPTH} groups deep")
+        clauses: list[tuple[Occur, Node]] = []
+        first = True
+        bare: Node | None = None
+        conjunction = ""
+        while True:
+            modifier = self._modifier()
+            node = self._clause(field)
+            if first:
+                bare = node if not modifier else None
+            self._add(clauses, conjunction, modifier, node)
+            self._skip()
+            if self.at >= len(self.text) or self._peek() == ")":
+                break
+            first = False
+            conjunction = self._conjunction()
+        self.depth -= 1
+        if len(clauses) == 1 and bare is not None:
+            return bare
+        return Bool(tuple(clauses)) if clauses else None
+
+    def _conjunction(self) -> str:
+        word = self._word()
+        if word is None or word == "NOT":
+            return ""
+        self.at += len(word)
+        return "AND" if word in ("AND", "&&") else "OR"
+
+    def _modifier(self) -> str:
+        self._skip()
+        char = self._peek()
+        if char in ("+", "-", "!") and char:
+            self.at += 1
+            self._skip()
+            return "+" if char == "+" else "-"
+        if self._word() == "NOT":
+            self.at += 3
+            self._skip()
+            return "-"
+        return ""
+
+    def _add(
+        self, clauses: list[tuple[Occur, Node]], conjunction: str, modifier: str, node: Node | None
+    ) -> None:
+        """``addClause`` of Lucene's classic parser: an operator also changes the clause before it."""
+        self.clauses += 1
+        if self.clauses > MAX_CLAUSES:
+            raise SearchFault(f"too many boolean clauses: a query may have {MAX_CLAUSES}")
+        if clauses and clauses[-1][0] is not Occur.MUST_NOT:
+            if conjunction == "AND":
+                clauses[-1] = (Occur.MUST, clauses[-1][1])
+            elif conjunction == "OR" and self.conjunction:
+                clauses[-1] = (Occur.SHOULD, clauses[-1][1])
+        if node is None:
+            return
+        if modifier == "-":
+            occur = Occur.MUST_NOT
+        elif self.conjunction:
+            occur = Occur.SHOULD if conjunction == "OR" else Occur.MUST
+        else:
+            occur = Occur.MUST if modifier == "+" or conjunction == "AND" else Occur.SHOULD
+        clauses.append((occur, node))
+
+    def _clause(self, field: str | None) -> Node | None:
+        """[field ':'] (term | phrase | range | group) [boost]."""
+        self._skip()
+        match = _TERM.match(self.text, self.at)
+        if match and self._word() is None and self.text[match.end() : match.end() + 1] == ":":
+            name = unescape(match[0])
+            self.at = match.end() + 1
+            self._skip()
+            if name == "*" and self._peek() == "*":
+                return self._everything()
+            if name in MAGIC:
+                raise unsupported(f"The magic field {name}")
+            field = None if name == "*" else name
+        if self._peek(2) == "{!":
+            raise unsupported("Local parameters {!…}")
+        char = self._peek()
+        node: Node | None
+        if char == "(":
+            node = self._group(field)
+        elif char == '"':
+            node = self._phrase(field)
+        elif char in ("[", "{") and char:
+            node = self._range(field)
+        elif char == "/":
+            raise unsupported("A regular expression (/…/; escape the slash to search for it)")
+        else:
+            return self._term(field)
+        return self._boosted(node)
+
+    def _everything(self) -> Node | None:
+        match = _TERM.match(self.text, self.at)
+        if match is None or match[0] != "*":
+            raise self._fault()
+        self.at = match.end()
+        return self._boosted(All())
+
+    def _group(self, field: str | None) -> Node | None:
+        self.at += 1
+        self._skip()
+        if self._peek() == ")":
+            raise self._fault()
+        node = self._query(field)
+        if self._peek() != ")":
+            raise self._fault()
+        self.at += 1
+        return node
+
+    def _phrase(self, field: str | None) -> Node:
+        match = _QUOTED.match(self.text, self.at)
+        if match is None:
+            raise QuerySyntaxFault(self.text, f"Lexical error at line 1, column {self.at}: unclosed quote")
+        self.at = match.end()
+        slop = 0
+        if self._peek() == "~":
+            self.at += 1
+            slop = int(self._number() or 0)
+        return Phrase(field, unescape(match[1]), min(slop, 1000))
+
+    def _term(self, field: str | None) -> Node | None:
+        match = _TERM.match(self.text, self.at)
+        if match is None or self._word() is not None:
+            raise self._fault()
+        raw = match[0]
+        self.at = match.end()
+        if self._peek() == ":":
+            raise self._fault()
+        fuzzy: float | None = None
+        before = self.at
+        boost = 1.0
+        constant = False
+        while self._peek() in ("~", "^") and self.at < len(self.text):
+            if self._peek() == "~":
+                self.at += 1
+                fuzzy = self._number() if self._number_ahead() else 2.0
+            else:
+                boost, constant = self._boost()
+        if self.at == before:
+            return leaf(field, raw)
+        node = leaf(field, raw)
+        if fuzzy is not None and isinstance(node, Term):
+            node = Fuzzy(field, node.text, _edits(fuzzy, node.text))
+        return Boost(node, boost, constant) if boost != 1.0 or constant else node
+
+    def _range(self, field: str | None) -> Node:
+        opening = self._peek()
+        self.at += 1
+        lower = self._bound()
+        match = _TO.match(self.text, self.at)
+        if match is None:
+            raise self._fault()
+        self.at = match.end()
+        upper = self._bound()
+        self._skip()
+        closing = self._peek()
+        if closing not in ("]", "}") or not closing:
+            raise self._fault()
+        self.at += 1
+        return Range(field, lower, upper, opening == "[", closing == "]")
+
+    def _bound(self) -> str | None:
+        self._skip()
+        quoted = _QUOTED.match(self.text, self.at)
+        match = quoted or _BOUND.match(self.text, self.at)
+        if match is None:
+            raise self._fault()
+        self.at = match.end()
+        if quoted:
+            return unescape(quoted[1])
+        return None if match[0] == "*" else unescape(match[0])
+
+    # -- numbers ---------------------------------------------------------------------------------------
+
+    def _number_ahead(self) -> bool:
+        return _NUMBER.match(self.text, self.at) is not None
+
+    def _number(self) -> float | None:
+        match = _NUMBER.match(self.text, self.at)
+        if match is None:
+            return None
+        self.at = match.end()
+        return min(float(match[0]), 1e9)
+
+    def _boost(self) -> tuple[float, bool]:
+        self.at += 1
+        constant = self._peek() == "="
+        if constant:
+            self.at += 1
+        number = self._number()
+        if number is None:
+            raise self._fault()
+        return number, constant
+
+    def _boosted(self, node: Node | None) -> Node | None:
+        if self._peek() != "^":
+            return node
+        boost, constant = self._boost()
+        return None if node is None else Boost(node, boost, constant)
+
+
+def leaf(field: str | None, raw: str) -> Node:
+    """A bare token: the existence test ``*``, a wildcard, or a term."""
+    if raw == "*":
+        return Exists(field) if field is not None else All()
+    pattern: list[str | Joker] = []
+    escaped = False
+    for char in raw:
+        if escaped:
+            pattern.append(char)
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        else:
+            pattern.append(Joker(char) if char in "*?" else char)
+    if any(isinstance(item, Joker) for item in pattern):
+        return Wildcard(field, tuple(pattern))
+    return Term(field, unescape(raw))
+
+
+def _edits(given: float, text: str) -> int:
+    """Edits allowed by ``~n``: a count, or the old similarity between 0 and 1."""
+    if given >= 1:
+        return min(int(given), 2)
+    return min(int((1.0 - given) * len(text)), 2) if given > 0 else 2

@@ -1,0 +1,275 @@
+"""A select request: parameters in, Solr's answer out."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tantivy import Occur as TOccur
+from tantivy import Query
+
+from ops.search import dismax, facets, lucene
+from ops.search.compile import Compiler, Dismax
+from ops.search.dates import format_date
+from ops.search.engine import Engine, Snapshot
+from ops.search.errors import SearchFault, unsupported
+from ops.search.fields import SEQUENCE
+from ops.search.nodes import All, Node, Phrase
+from ops.search.schema import Kind, field_of
+from ops.search.sorting import By, Hit, Key, Sorter, parse_sort
+from ops.search.store import BIG_FIELDS
+
+Parameters = Mapping[str, list[str]]
+
+MAX_ROWS = 100_000
+REFUSED = (
+    "group", "hl", "stats", "mlt", "spellcheck", "expand", "terms", "facet.pivot", "facet.range", "facet.interval",
+    "facet.heatmap", "facet.date", "json", "json.facet", "json.filter", "json.query", "cursorMark", "shards", "rq",
+    "bf", "boost", "uf", "stream.body", "collapse",
+)
+"""Parameters that would change the answer and that this service does not speak: refused, never ignored."""
+_FL_NAME = re.compile(r"^[^\s()\[\]{}:'\"!]+$")
+
+
+def last(parameters: Parameters, name: str, default: str = "") -> str:
+    values = parameters.get(name)
+    return values[-1] if values else default
+
+
+def truth(parameters: Parameters, name: str) -> bool:
+    return last(parameters, name).lower() in ("true", "on", "yes", "1")
+
+
+def whole(parameters: Parameters, name: str, default: int, *, low: int = 0, high: int = MAX_ROWS) -> int:
+    text = last(parameters, name)
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise SearchFault(f'For input string: "{text[:50]}" in {name}') from None
+    if value < low:
+        raise SearchFault(f"'{name}' parameter cannot be below {low}")
+    return min(value, high)
+
+
+class Select:
+    """One request over one snapshot."""
+
+    def __init__(self, engine: Engine, parameters: Parameters) -> None:
+        self.engine = engine
+        self.parameters = parameters
+        self.snapshot: Snapshot = engine.snapshot()
+        self.now = engine.clock()
+
+    def answer(self) -> dict[str, Any]:
+        began = time.perf_counter()
+        self._check()
+        searcher = self.snapshot.searcher
+        main, constant = self._main()
+        query = self._filtered(main)
+        rows, start = whole(self.parameters, "rows", 10), whole(self.parameters, "start", 0, high=10_000_000)
+        keys = parse_sort(last(self.parameters, "sort")) or [Key(By.SCORE, "score", "", True)]
+        if constant:
+            keys = [key for key in keys if key.by is not By.SCORE]
+        total = searcher.search(query, 1).count
+        sorter = Sorter(self.engine.schema, searcher, self._values)
+        stop = min(start + rows, total)
+        hits = sorter.window(query, keys, start, stop) if start < stop else []
+        wanted = self._wanted()
+        response: dict[str, Any] = {"numFound": total, "start": start, "numFoundExact": True}
+        if "score" in wanted:
+            hits = self._scored(query, hits)
+            best = searcher.search(query, 1).hits
+            response["maxScore"] = best[0][0] if best else 0.0
+        response["docs"] = self._documents(hits, wanted)
+        result: dict[str, Any] = {
+            "responseHeader": {"status": 0, "QTime": 0}, "response": response,
+        }
+        if truth(self.parameters, "facet"):
+            result["facet_counts"] = facets.counts(self, query)
+        result["responseHeader"]["QTime"] = int((time.perf_counter() - began) * 1000)
+        return result
+
+    def _check(self) -> None:
+        for name in self.parameters:
+            base = name.split(".", 2)[-1] if name.startswith("f.") else name
+            if base in REFUSED and last(self.parameters, name).lower() not in ("", "false", "off", "no", "0"):
+                raise unsupported(f"The parameter {name}")
+        if last(self.parameters, "wt", "json") != "json":
+            raise unsupported("Any response writer (wt) but json")
+
+    # -- queries -----------------------------------------------------------------------------------------
+
+    def compiler(self, shape: Dismax | None = None) -> Compiler:
+        operator = last(self.parameters, "q.op", "OR").upper()
+        if operator not in ("AND", "OR"):
+            raise SearchFault(f"Invalid q.op: {operator[:20]}")
+        return Compiler(
+            self.engine.schema, self.snapshot.searcher, self.now, last(self.parameters, "df", "text"),
+            operator == "AND", shape,
+        )
+
+    def lucene(self, text: str) -> tuple[Query, Node | None]:
+        """A text in Lucene's grammar (``fq``, ``facet.query``, ``bq`` and ``q`` without defType)."""
+        _refuse_local(text)
+        compiler = self.compiler()
+        node = lucene.parse(text, conjunction=compiler.conjunction)
+        return compiler.query(node), node
+
+    def _main(self) -> tuple[Query, bool]:
+        """The query that scores, and whether every hit of it scores the same."""
+        text = last(self.parameters, "q")
+        kind = last(self.parameters, "defType", "lucene")
+        if kind not in ("lucene", "dismax", "edismax"):
+            raise unsupported(f"The query parser {kind[:50]} (defType)")
+        if kind == "lucene":
+            query, node = self.lucene(text)
+            return query, isinstance(node, All)
+        if not text.strip():
+            text, kind = last(self.parameters, "q.alt"), "lucene"
+            query, node = self.lucene(text)
+            return query, isinstance(node, All)
+        return self._dismax(text, extended=kind == "edismax")
+
+    def _dismax(self, text: str, *, extended: bool) -> tuple[Query, bool]:
+        _refuse_local(text)
+        fields = dismax.parse_fields(last(self.parameters, "qf"), "qf")
+        fields = fields or ((last(self.parameters, "df", "text"), 1.0),)
+        node = dismax.parse_edismax(text) if extended else dismax.parse_dismax(text)
+        default = "100%" if last(self.parameters, "q.op", "OR").upper() == "AND" else "0%"
+        if extended and dismax.has_operators(node):
+            default = "0%"
+        tie = dismax.number(self.parameters, "tie", 0.0)
+        compiler = self.compiler(Dismax(fields, tie, last(self.parameters, "mm") or default))
+        query = compiler.query(node)
+        extra = self._phrase_boosts(compiler, text, node, tie)
+        for boost in self.parameters.get("bq", []):
+            if boost.strip():
+                extra.append(self.lucene(boost)[0])
+        if extra:
+            query = Query.boolean_query([(TOccur.Must, query), *((TOccur.Should, one) for one in extra)])
+        return query, isinstance(node, All) and not extra
+
+    def _phrase_boosts(self, compiler: Compiler, text: str, node: Node | None, tie: float) -> list[Query]:
+        """``pf`` (all words as a phrase), ``pf2`` and ``pf3`` (each two or three neighbours)."""
+        found: list[Query] = []
+        words = dismax.words_of(node)
+        for name, size in (("pf", 0), ("pf2", 2), ("pf3", 3)):
+            fields = dismax.parse_fields(last(self.parameters, name), name)
+            if not fields:
+                continue
+            slop = whole(self.parameters, "ps" + name[2:], whole(self.parameters, "ps", 0), high=1000)
+            texts = [dismax.phrase_text(text)] if not size else [
+                " ".join(words[at : at + size]) for at in range(len(words) - size + 1)
+            ]
+            shaped = Compiler(
+                compiler.schema, compiler.searcher, compiler.now, compiler.default_field, False, Dismax(fields, tie)
+            )
+            found += [shaped.query(Phrase(None, one, slop)) for one in texts if one and len(words) != 1]
+        return found
+
+    def _filtered(self, main: Query) -> Query:
+        """The main query under every filter; filters do not score."""
+        filters = [text for text in self.parameters.get("fq", []) if text.strip()]
+        if not filters:
+            return main
+        clauses = [(TOccur.Must, main)]
+        for text in filters:
+            clauses.append((TOccur.Must, Query.const_score_query(self.lucene(text)[0], 0.0)))
+        return Query.boolean_query(clauses)
+
+    # -- documents ---------------------------------------------------------------------------------------
+
+    def _values(self, sequences: Sequence[int], name: str) -> dict[int, str]:
+        heads = self.engine.store.heads(sequences)
+        return {seq: str(head[name]) for seq, head in heads.items() if head.get(name) is not None}
+
+    def _wanted(self) -> list[str]:
+        names: list[str] = []
+        for value in self.parameters.get("fl", []):
+            for name in value.replace(",", " ").split():
+                if not _FL_NAME.match(name):
+                    raise unsupported(f"'{name[:100]}' in fl (names, * and score are)")
+                names.append(name)
+        return names or ["*"]
+
+    def _scored(self, query: Query, hits: list[Hit]) -> list[Hit]:
+        """Scores for hits that were sorted by something else."""
+        missing = [hit.address for hit in hits if hit.score is None]
+        if not missing:
+            return hits
+        searcher = self.snapshot.searcher
+        sequences = searcher.fast_field_values(SEQUENCE, missing)
+        these = Query.const_score_query(Query.term_set_query(self.engine.schema, SEQUENCE, sequences), 0.0)
+        both = Query.boolean_query([(TOccur.Must, query), (TOccur.Must, these)])
+        scores = {
+            (address.segment_ord, address.doc): score for score, address in searcher.search(both, len(missing)).hits
+        }
+        return [
+            Hit(hit.address, scores.get((hit.address.segment_ord, hit.address.doc), 0.0))
+            if hit.score is None else hit
+            for hit in hits
+        ]
+
+    def _documents(self, hits: list[Hit], wanted: list[str]) -> list[dict[str, Any]]:
+        if not hits:
+            return []
+        sequences = self.snapshot.searcher.fast_field_values(SEQUENCE, [hit.address for hit in hits])
+        heads = self.engine.store.heads(sequences)
+        globs = [name for name in wanted if "*" in name or "?" in name]
+        names = set(wanted)
+        big = [name for name in BIG_FIELDS if name in names or any(fnmatch.fnmatchcase(name, g) for g in globs)]
+        bigs = self.engine.store.bigs(sequences, big) if big else {}
+        documents = []
+        for hit, sequence in zip(hits, sequences, strict=True):
+            head = heads.get(sequence)
+            if head is None:
+                continue
+            document = _stored(head, names, globs)
+            document.update(bigs.get(sequence, {}))
+            if "*" in names or "_version_" in names:
+                document["_version_"] = str(sequence)
+            if "score" in names:
+                document["score"] = hit.score
+            documents.append(document)
+        return documents
+
+
+def _stored(head: dict[str, Any], names: set[str], globs: list[str]) -> dict[str, Any]:
+    """The stored fields of a document that were asked for, in the shapes that Solr gives them."""
+    full = dict(head)
+    for source, copy in (("title", "title_ngram"), ("name", "name_ngram")):
+        if source in head:
+            full.setdefault(copy, head[source])
+    document: dict[str, Any] = {}
+    for name, value in full.items():
+        field = field_of(name)
+        if not field.stored or value is None or value == []:
+            continue
+        if name not in names and not any(fnmatch.fnmatchcase(name, glob) for glob in globs):
+            continue
+        if field.multi:
+            document[name] = [_plain(one, field.kind) for one in (value if isinstance(value, list) else [value])]
+        else:
+            document[name] = _plain(value[0] if isinstance(value, list) else value, field.kind)
+    return document
+
+
+def _plain(value: Any, kind: Kind) -> Any:
+    if kind is Kind.INT:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else str(value)
+
+
+def _refuse_local(text: str) -> None:
+    if text.lstrip().startswith("{!"):
+        raise unsupported("Local parameters {!…}")
+
+
+__all__ = ["Parameters", "Select", "format_date"]

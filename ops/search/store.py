@@ -1,0 +1,179 @@
+"""The truth of the index: every acknowledged document, in SQLite with synchronous writes.
+
+A document is a row with a sequence number; a newer one or a deletion ends the row instead of changing it, so a
+reader with an older snapshot of the index still finds what it is looking at. Ended rows go away later.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+BIG_FIELDS = ("data_dict", "validated_data_dict")
+"""Long stored strings, kept beside the rest so that a search for names does not read them."""
+PACK_ABOVE = 400
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS docs (
+    seq INTEGER PRIMARY KEY, index_id TEXT NOT NULL, head BLOB NOT NULL, data_dict BLOB, validated_data_dict BLOB,
+    ended INTEGER
+);
+CREATE UNIQUE INDEX IF NOT EXISTS docs_live ON docs (index_id) WHERE ended IS NULL;
+CREATE INDEX IF NOT EXISTS docs_ended ON docs (ended) WHERE ended IS NOT NULL;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document as it is kept: ``head`` holds every field but the big ones."""
+
+    index_id: str
+    head: bytes
+    big: tuple[bytes | None, bytes | None]
+
+
+def pack(value: Any) -> bytes | None:
+    if value is None:
+        return None
+    raw = (value if isinstance(value, str) else orjson.dumps(value).decode()).encode("utf-8", "surrogatepass")
+    return b"z" + zlib.compress(raw, 1) if len(raw) > PACK_ABOVE else b"r" + raw
+
+
+def unpack(value: bytes) -> str:
+    raw = zlib.decompress(value[1:]) if value[:1] == b"z" else value[1:]
+    return raw.decode("utf-8", "surrogatepass")
+
+
+class Store:
+    """One writer (the engine's thread) and any number of readers (a connection for each thread)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self.writer = self._connect()
+        self.writer.executescript(_SCHEMA)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-4000", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def _reader(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._connect()
+            found.execute("PRAGMA query_only=ON")
+            self._local.connection = found
+            with self._lock:
+                self._readers.append(found)
+        return found
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in self._readers:
+                connection.close()
+        self.writer.close()
+
+    # -- reading -----------------------------------------------------------------------------------------
+
+    def heads(self, sequences: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Documents without their big fields, by sequence number."""
+        found: dict[int, dict[str, Any]] = {}
+        for seq, head in self._select("seq, head", sequences):
+            found[seq] = orjson.loads(head)
+        return found
+
+    def bigs(self, sequences: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, str]]:
+        """Only the big fields that are asked for."""
+        wanted = [name for name in BIG_FIELDS if name in names]
+        found: dict[int, dict[str, str]] = {}
+        for seq, *values in self._select(", ".join(["seq", *wanted]), sequences):
+            found[seq] = {
+                name: unpack(value) for name, value in zip(wanted, values, strict=True) if value is not None
+            }
+        return found
+
+    def _select(self, columns: str, sequences: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        reader = self._reader()
+        for at in range(0, len(sequences), 500):
+            part = sequences[at : at + 500]
+            marks = ",".join("?" * len(part))
+            yield from reader.execute(f"SELECT {columns} FROM docs WHERE seq IN ({marks})", part)
+
+    def live_count(self) -> int:
+        return int(self._reader().execute("SELECT count(*) FROM docs WHERE ended IS NULL").fetchone()[0])
+
+    def meta(self, key: str) -> str | None:
+        row = self.writer.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def last_sequence(self) -> int:
+        row = self.writer.execute("SELECT max(coalesce(max(seq), 0), coalesce(max(ended), 0)) FROM docs").fetchone()
+        return max(int(row[0]), int(self.meta("indexed") or 0))
+
+    def changed_since(self, sequence: int) -> list[str]:
+        """Keys of documents written or ended after a sequence number."""
+        rows = self.writer.execute(
+            "SELECT index_id FROM docs WHERE seq > ? UNION SELECT index_id FROM docs WHERE ended > ?",
+            (sequence, sequence),
+        )
+        return [row[0] for row in rows]
+
+    def live(self, keys: Iterable[str]) -> Iterator[tuple[int, bytes]]:
+        """(sequence number, head) of the live documents among some keys."""
+        for key in keys:
+            row = self.writer.execute(
+                "SELECT seq, head FROM docs WHERE index_id = ? AND ended IS NULL", (key,)
+            ).fetchone()
+            if row is not None:
+                yield row
+
+    def all_live(self) -> Iterator[tuple[int, bytes]]:
+        yield from self._reader().execute("SELECT seq, head FROM docs WHERE ended IS NULL ORDER BY seq")
+
+    def keys_of(self, sequences: Sequence[int]) -> list[str]:
+        return [row[0] for row in self._select("index_id", sequences)]
+
+    # -- writing (the engine's thread, inside ``begin`` … ``commit``) ------------------------------------
+
+    def begin(self) -> None:
+        self.writer.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.writer.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self.writer.in_transaction:
+            self.writer.execute("ROLLBACK")
+
+    def put(self, sequence: int, row: Row) -> None:
+        self.end(sequence, row.index_id)
+        self.writer.execute(
+            "INSERT INTO docs (seq, index_id, head, data_dict, validated_data_dict) VALUES (?, ?, ?, ?, ?)",
+            (sequence, row.index_id, row.head, *row.big),
+        )
+
+    def end(self, sequence: int, index_id: str) -> None:
+        self.writer.execute(
+            "UPDATE docs SET ended = ? WHERE index_id = ? AND ended IS NULL", (sequence, index_id)
+        )
+
+    def set_meta(self, key: str, value: str) -> None:
+        self.writer.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+
+    def forget(self, sequence: int, limit: int = 2000) -> int:
+        """Remove rows that ended at or before a sequence number; how many went."""
+        return self.writer.execute(
+            "DELETE FROM docs WHERE seq IN (SELECT seq FROM docs WHERE ended <= ? LIMIT ?)", (sequence, limit)
+        ).rowcount
