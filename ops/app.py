@@ -12,6 +12,7 @@ from pydantic import Field
 
 import authz.routes
 import billing.routes
+import licensing.registration.routes
 import licensing.routes
 import ops.audit.routes
 import ops.delivery.routes
@@ -91,7 +92,8 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
     app.add_middleware(Edge)
 
     for part in (
-        health, authz.routes.router, licensing.routes.router, billing.routes.router,
+        health, authz.routes.router, licensing.routes.router,
+        licensing.registration.routes.router, billing.routes.router,
         ops.delivery.routes.router, ops.audit.routes.router,
     ):
         app.include_router(part)

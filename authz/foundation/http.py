@@ -10,17 +10,35 @@ from typing import Annotated, Any
 import asyncpg
 import orjson
 from fastapi import Depends, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from authz.foundation.errors import IdempotencyMismatch, NotSignedIn
 from authz.foundation.identity import Call, Identity, Role
 from authz.foundation.runtime import Runtime
 
 
-class Body(BaseModel):
-    """A request body: unknown fields are faults, strings are trimmed, numbers are not guessed from text."""
+def storable(value: Any) -> bool:
+    """Whether every text in a decoded JSON value can be stored: no U+0000, no half of a surrogate pair."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, dict):
+        return all(storable(key) and storable(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(storable, value))
+    return True
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, strict=False)
+
+class Body(BaseModel):
+    """A request body: unknown fields are faults, texts are trimmed and can be stored."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, data: Any) -> Any:
+        if not storable(data):
+            raise ValueError("文本中有不能保存的字符 / a text holds a character that cannot be stored")
+        return data
 
 
 def current_runtime(request: Request) -> Runtime:

@@ -25,7 +25,10 @@ def test_a_certificate_comes_back_as_it_was_signed() -> None:
     assert verify(TOKEN, KEY.public_key()) == CERTIFICATE
 
 
-@given(st.integers(0, len(TOKEN) - 1), st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."))
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+
+@given(st.integers(0, len(TOKEN) - 1), st.sampled_from(CHARACTERS))
 def test_any_one_changed_character_is_refused(place: int, other: str) -> None:
     changed = TOKEN[:place] + other + TOKEN[place + 1 :]
     if changed == TOKEN:
