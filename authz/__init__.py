@@ -5,6 +5,7 @@ Bound by name before CKAN can shadow it: see ``ops/decisions``. Other packages u
 
 from authz import objects, obligations
 from authz.decision import Decision, DecisionIsNotBoolean, DecisionRequest, Denied, Effect, Obligations
+from authz.decision_log import record_decision
 from authz.foundation.clock import BEIJING, Clock, FixedClock, ShiftedClock, SystemClock, beijing_date
 from authz.foundation.errors import (
     Conflict,
@@ -40,6 +41,7 @@ from authz.foundation.ids import new_id
 from authz.foundation.runtime import Job, Runtime, open_pool, prepare_connection
 from authz.foundation.settings import Settings
 from authz.foundation.tokens import CkanIdentities, IdentitySource
+from authz.gate import Finding, GateDecision, PublishGateRefused, Scan, scan
 from authz.model import (
     DataField,
     DataObject,
@@ -73,13 +75,14 @@ __all__ = [
     "BEIJING", "SYSTEM", "ActionNotPermitted", "AuditEntry", "AuditLog", "Body", "Call", "CallDep",
     "CkanIdentities", "Clock", "CompiledQuery", "Conflict", "DataField", "DataObject", "Decision",
     "DecisionIsNotBoolean", "DecisionRequest", "DeliveryForm", "Denied", "Effect", "FieldError",
-    "FilterNotAllowed", "FixedClock", "Forbidden", "Grade", "GrantFacts", "GrantState",
-    "IdempotencyMismatch", "Identity", "IdentitySource", "InvalidInput", "Job", "Language", "Mask",
-    "Membership", "NotFound", "NotSignedIn", "ObligationUnfulfillable", "Obligations", "OpenAttribute",
-    "OptionalCallDep", "PurposeClass", "QuotaTerms", "Reason", "Refusal", "Role", "RoleAssignment",
-    "RowFilter", "Runtime", "RuntimeDep", "SelfDecision", "Settings", "ShiftedClock", "SystemClock",
-    "TokenInvalid", "TooLarge", "TransitionRefused", "Unavailable", "VersionConflict", "assign_role",
-    "assignments", "beijing_date", "call_of", "compile_select", "current_call", "current_runtime", "decide",
-    "decide_async", "denial", "end_role", "may", "new_id", "objects", "obligations", "once", "open_pool",
-    "optional_call", "organisations_where", "policy_version", "prepare_connection", "require", "separate",
+    "FilterNotAllowed", "Finding", "FixedClock", "Forbidden", "GateDecision", "Grade", "GrantFacts",
+    "GrantState", "IdempotencyMismatch", "Identity", "IdentitySource", "InvalidInput", "Job", "Language",
+    "Mask", "Membership", "NotFound", "NotSignedIn", "ObligationUnfulfillable", "Obligations",
+    "OpenAttribute", "OptionalCallDep", "PublishGateRefused", "PurposeClass", "QuotaTerms", "Reason",
+    "Refusal", "Role", "RoleAssignment", "RowFilter", "Runtime", "RuntimeDep", "Scan", "SelfDecision",
+    "Settings", "ShiftedClock", "SystemClock", "TokenInvalid", "TooLarge", "TransitionRefused",
+    "Unavailable", "VersionConflict", "assign_role", "assignments", "beijing_date", "call_of",
+    "compile_select", "current_call", "current_runtime", "decide", "decide_async", "denial", "end_role",
+    "may", "new_id", "objects", "obligations", "once", "open_pool", "optional_call", "organisations_where",
+    "policy_version", "prepare_connection", "record_decision", "require", "scan", "separate",
 ]

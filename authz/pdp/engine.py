@@ -29,7 +29,8 @@ class PolicyEngine(Protocol):
 class EmbeddedEngine:
     """Rego in process. Each thread has its own engine, because a regorus engine is bound to its thread.
 
-    Input goes in as JSON text: given as Python objects, regorus 0.9 reads True and False as numbers.
+    Input and answer cross as JSON text: given Python objects, regorus 0.9 reads True and False as numbers, and it
+    cannot return a set of arrays.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class EmbeddedEngine:
         try:
             engine = self._engine()
             engine.set_input_json(orjson.dumps(facts).decode())
-            answer = engine.eval_rule(rule_path(policy))
+            answer = orjson.loads(engine.eval_rule_as_json(rule_path(policy)))
         except Exception as fault:  # the engine raises bare RuntimeError; whatever it is, it is no answer
             raise EngineFailure(f"{policy}: {str(fault).strip().splitlines()[-1:]}") from fault
         if not isinstance(answer, dict):

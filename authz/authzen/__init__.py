@@ -1,0 +1,1 @@
+"""AuthZEN requests read and answered; the routes are in ``authz.routes.authzen``."""

@@ -1,0 +1,71 @@
+"""OpenID AuthZEN Authorization API 1.0: evaluation, evaluations, discovery.
+
+Whatever is malformed is 400, unknown members are ignored, a bad item of a batch is a denial of that item. Strangers
+may not probe: the caller is signed in and asks about itself, about a grant of its own party or about data of its own
+department; ``decision:evaluate`` (authority, auditors, security and system administrators) asks about anyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+
+from authz.authzen.evaluate import Evaluator
+from authz.authzen.request import EvaluationRequest, Malformed, members, semantics
+from authz.foundation.http import CallDep, RuntimeDep
+
+router = APIRouter(tags=["AuthZEN"])
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    """The JSON object that was sent; raises Malformed (400) for anything else."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Malformed("Content-Type")
+    try:
+        found = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as fault:
+        raise Malformed("JSON") from fault
+    if not isinstance(found, dict):
+        raise Malformed("JSON object")
+    return found
+
+
+@router.post("/access/v1/evaluation")
+async def evaluate(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """One decision."""
+    wanted = EvaluationRequest.read(await _body(request))
+    async with runtime.snapshot() as connection:
+        return await Evaluator(runtime, connection, call).answer(wanted)
+
+
+@router.post("/access/v1/evaluations")
+async def evaluate_many(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """Several decisions with common defaults; without ``evaluations`` it behaves as a single evaluation."""
+    body = await _body(request)
+    items = members(body)
+    semantic = semantics(body)
+    async with runtime.snapshot() as connection:
+        evaluator = Evaluator(runtime, connection, call)
+        if not items:
+            return await evaluator.answer(EvaluationRequest.read(body))
+        answers: list[dict[str, Any]] = []
+        for item in items:
+            answers.append(await evaluator.answer_item(body, item))
+            if semantic is not None and answers[-1]["decision"] is semantic:
+                break
+    return {"evaluations": answers}
+
+
+@router.get("/.well-known/authzen-configuration")
+async def describe(runtime: RuntimeDep) -> dict[str, Any]:
+    """Metadata of the policy decision point."""
+    site = runtime.settings.site_url
+    return {
+        "policy_decision_point": site,
+        "access_evaluation_endpoint": f"{site}/access/v1/evaluation",
+        "access_evaluations_endpoint": f"{site}/access/v1/evaluations",
+    }
