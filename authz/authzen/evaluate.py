@@ -134,8 +134,9 @@ class Evaluator:
             return _no(*UNKNOWN_RESOURCE)
         if wanted.action not in DATA_ACTIONS:
             return _no("action_unknown", "没有该操作。", "There is no such action.")
-        if grant is not None and wanted.subject_type == "user":
-            if grant.party_id not in (await self._person(wanted)).organisations():
+        if wanted.subject_type == "user" and grant is not None:
+            person = await self._person(wanted)
+            if grant.party_id not in person.organisations():
                 return _no(*OTHER_PARTY)
         exhausted = cast("QuotaSource | None", self.runtime.extras.get("quota_exhausted"))
         at = wanted.time if wanted.time is not None and self.evaluates else self.call.now

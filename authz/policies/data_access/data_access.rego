@@ -127,7 +127,10 @@ _request_known if {
 
 _fields_wellformed if input.fields == null
 
-_fields_wellformed if is_array(input.fields)
+_fields_wellformed if {
+	is_array(input.fields)
+	input.fields != []
+}
 
 reasons contains "request_unknown" if not _request_known
 
