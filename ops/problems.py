@@ -101,6 +101,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "less_than": ("应小于 {lt}", "must be less than {lt}"),
     "less_than_equal": ("不能大于 {le}", "must be at most {le}"),
     "string_pattern_mismatch": ("格式不正确", "has the wrong form"),
+    "control_characters": ("含有不允许的控制字符", "contains control characters"),
 }
 
 
