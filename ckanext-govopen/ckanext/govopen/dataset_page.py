@@ -8,7 +8,6 @@ from typing import Any
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-
 from ckanext.govopen import presentation, rows
 from ckanext.govopen.helpers.pages import govopen_date, govopen_term
 from ckanext.govopen.presentation import Dataset
@@ -45,7 +44,8 @@ def _shared(dataset: Dataset, may_edit: bool) -> dict[str, Any]:
         "department": organisation.get("title") or organisation.get("name") or "",
         "department_url": tk.url_for("organization.read", id=organisation["name"]) if organisation else "",
         "dataset_url": tk.url_for("dataset.read", id=dataset["name"]),
-        "history_url": tk.url_for("activity.package_activity", id=dataset["name"]) if p.plugin_loaded("activity") else None,
+        "history_url": (
+            tk.url_for("activity.package_activity", id=dataset["name"]) if p.plugin_loaded("activity") else None),
         "machine_url": f"{str(tk.config['ckan.site_url']).rstrip('/')}/api/3/action/package_show?id={dataset['name']}",
         "licence": _licence(dataset),
     }
@@ -126,7 +126,7 @@ def _metadata(dataset: Dataset) -> list[tuple[str, Any]]:
         tags = tags.replace("、", ", ")
     organisation = dataset.get("organization") or {}
     pairs = [
-        (tk._("Catalogue code"), dataset.get("catalog_code")), (tk._("Category"), term("category", "category")),
+        (tk._("Catalog code"), dataset.get("catalog_code")), (tk._("Category"), term("category", "category")),
         (tk._("Provider"), organisation.get("title")), (tk._("Provider's credit code"), dataset.get("provider_code")),
         (tk._("Data domain"), term("domain", "domain")), (tk._("National theme"), dataset.get("theme")),
         (tk._("Industry"), dataset.get("industry")), (tk._("Kind of data"), term("format", "format")),
@@ -138,13 +138,13 @@ def _metadata(dataset: Dataset) -> list[tuple[str, Any]]:
         (tk._("Way of sharing"), term("share_method", "share_method")),
         (tk._("Update cycle"), term("update_cycle", "update_cycle")),
         (tk._("Published on"), dataset.get("issued")),
-        (tk._("Catalogue entry changed on"), govopen_date(dataset.get("metadata_modified"))),
+        (tk._("Catalog entry changed on"), govopen_date(dataset.get("metadata_modified"))),
         (tk._("Region"), dataset.get("region")), (tk._("Period covered"), period),
         (tk._("Tags"), tags), (tk._("Scenarios"), dataset.get("scenarios")),
         (tk._("Related codes"), ", ".join(related) if isinstance(related, list) else related),
         (tk._("Version"), dataset.get("version")), (tk._("Source system"), dataset.get("source_system")),
         (tk._("Legal duty"), dataset.get("duty_basis")), (tk._("Source"), dataset.get("source_url")),
-        (tk._("Licence of the source"), dataset.get("source_license")), (tk._("Licence"), dataset.get("license_title")),
+        (tk._("License of the source"), dataset.get("source_license")), (tk._("License"), dataset.get("license_title")),
     ]
     return [(label, value) for label, value in pairs if value]
 

@@ -63,7 +63,7 @@ def formats(dataset: Dataset) -> list[str]:
     found: list[str] = []
     for resource in dataset.get("resources") or []:
         if is_restricted(resource, dataset):
-            ways = ["API"]
+            ways = [] if (resource.get("open_attribute") or dataset.get("open_attribute")) == "closed" else ["API"]
         elif resource.get("datastore_active"):
             ways = ["CSV", "JSONL", "API"]
         else:

@@ -112,7 +112,7 @@ def facet_titles() -> dict[str, str]:
         "govopen_open_attribute": tk._("Open attribute"), "organization": tk._("Department"),
         "govopen_domain": tk._("Data domain"), "res_format": tk._("Format"), "govopen_grade": tk._("Data grade"),
         "govopen_update_cycle": tk._("Update cycle"), "tags": tk._("Tag"), "groups": tk._("Topic"),
-        "license_id": tk._("Licence"),
+        "license_id": tk._("License"),
     }
 
 

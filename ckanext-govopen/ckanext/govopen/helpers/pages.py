@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import ckan.plugins.toolkit as tk
-from markupsafe import Markup, escape
-
 from ckanext.govopen import vocabularies
 from ckanext.govopen.text import language
+from markupsafe import Markup, escape
 
 BEIJING = timezone(timedelta(hours=8))
 LOCALES = (("zh_Hans_CN", "zh-CN", "中文"), ("en", "en", "English"))
@@ -114,7 +113,7 @@ def _instant(value: Any) -> datetime | None:
             return None
     else:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def govopen_date(value: Any) -> str:
@@ -204,7 +203,7 @@ def govopen_account_menu() -> list[dict[str, Any]]:
     user = tk.current_user
     memberships = tk.h.organizations_available(permission="update_dataset") if user.is_authenticated else []
     menu: list[dict[str, Any]] = [
-        {"label": tk._("My centre"), "url": govopen_link("/my")},
+        {"label": tk._("My center"), "url": govopen_link("/my")},
         {"label": tk._("Staff console"), "url": govopen_link("/staff")},
     ]
     if memberships:

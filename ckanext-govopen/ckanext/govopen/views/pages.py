@@ -50,10 +50,10 @@ def home() -> Any:
         "newest": newest, "popular": _popular(), "rows": rows.total(),
         "departments": len(facets.get("organization", [])),
         "week_count": search_page.run(week, page_rows=0).count, "week_url": week.address(),
-        "domains": [
+        "domains": sorted((
             {"value": term.value, "label": term.label(language()), **_counted(by_domain.get(term.value))}
             for term in vocabularies.terms("domain")
-        ],
+        ), key=lambda domain: -domain["count"]),
         "attributes": facets.get("govopen_open_attribute", []), "examples": _examples(facets),
     })
 
