@@ -241,3 +241,11 @@ class AccountsNotAllowed(Refusal):
     status = 422
     zh = "“{kind}”分录不能使用科目 {account}。"
     en = "An entry of kind {kind} may not use account {account}."
+
+
+class SettlementNotApproved(Conflict):
+    code = "settlement_not_approved"
+    zh = "结算尚未批准，不能付款。"
+    en = "The settlement is not approved, so nothing can be paid out."
+    next_zh = "请先由另一人批准结算。"
+    next_en = "Another person must approve it first."

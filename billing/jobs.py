@@ -1,5 +1,46 @@
 """Scheduled work of the billing package."""
 
-from authz import Job
+from __future__ import annotations
 
-JOBS: list[Job] = []
+from authz import SYSTEM, Call, Job, Runtime
+from billing.acting import Act
+from billing.invoices import state
+from billing.payments import inbox, refunds
+from billing.prices import ceilings, rate_cards
+
+
+def _call(runtime: Runtime, name: str) -> Call:
+    return Call(SYSTEM, runtime.clock.now(), f"job:{name}")
+
+
+async def publish_due_prices(runtime: Runtime) -> None:
+    """Put approved ceilings and rates in force on their day."""
+    async with runtime.transaction() as tx:
+        act = Act(tx, _call(runtime, "prices"), runtime.audit)
+        await ceilings.publish_due(act)
+        await rate_cards.publish_due(act)
+
+
+async def mark_overdue(runtime: Runtime) -> None:
+    """Mark invoices whose due date has passed."""
+    async with runtime.transaction() as tx:
+        await state.fall_due(Act(tx, _call(runtime, "overdue"), runtime.audit))
+
+
+async def handle_notifications(runtime: Runtime) -> None:
+    """Handle provider notifications that are stored or wait for something of ours."""
+    await inbox.handle_all(runtime)
+
+
+async def ask_refunds_again(runtime: Runtime) -> None:
+    """Ask for refunds whose answer was lost."""
+    if runtime.settings.stripe_key:
+        await refunds.ask_again(runtime)
+
+
+JOBS: list[Job] = [
+    Job("billing.publish_due_prices", 60.0, publish_due_prices),
+    Job("billing.mark_overdue", 300.0, mark_overdue),
+    Job("billing.handle_notifications", 2.0, handle_notifications),
+    Job("billing.ask_refunds_again", 60.0, ask_refunds_again),
+]

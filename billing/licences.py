@@ -37,16 +37,24 @@ async def application(tx: asyncpg.Connection, application_id: str) -> PricedAppl
     )
 
 
-async def price_proposed(act: Act, application_id: str, version: int, proposal: Mapping[str, Any]) -> None:
-    await applications.price_proposed(act.tx, act.call, application_id, version, proposal, audit=act.audit)
+async def price_proposed(
+    act: Act, application_id: str, version: int, proposal: Mapping[str, Any], reason: str
+) -> None:
+    await applications.price_proposed(
+        act.tx, act.call, application_id, version, proposal, audit=act.audit, reason=reason or None
+    )
 
 
 async def price_returned(act: Act, application_id: str, version: int, reason: str) -> None:
     await applications.price_returned(act.tx, act.call, application_id, version, reason, audit=act.audit)
 
 
-async def price_approved(act: Act, application_id: str, version: int, offer: Mapping[str, Any]) -> None:
-    await applications.price_approved(act.tx, act.call, application_id, version, offer, audit=act.audit)
+async def price_approved(
+    act: Act, application_id: str, version: int, offer: Mapping[str, Any], reason: str
+) -> None:
+    await applications.price_approved(
+        act.tx, act.call, application_id, version, offer, audit=act.audit, reason=reason or None
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
@@ -71,7 +72,7 @@ class Pricing(BaseModel):
         if bounds and bounds[-1] is not None:
             raise ValueError("最后一档不应有上限 / the last tier is without end (up_to null)")
         ends = [bound for bound in bounds[:-1] if bound is not None]
-        if len(ends) != len(bounds[:-1]) or any(a >= b for a, b in zip(ends, ends[1:], strict=False)):
+        if len(ends) != len(bounds[:-1]) or any(a >= b for a, b in pairwise(ends)):
             raise ValueError("各档上限应逐档递增 / the tiers must rise")
         return self
 

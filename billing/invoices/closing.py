@@ -23,6 +23,7 @@ from billing.lifecycles import InvoiceState
 from billing.money import CURRENCY
 from billing.periods import Period
 from billing.pricing import Pricing, UseClass
+from billing.rows import one
 from billing.tax import Split
 from billing.taxes import rate_in_force
 
@@ -69,15 +70,16 @@ async def _close(act: Act, period: Period, cut: int) -> dict[str, Any]:
     await act.tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('billing.close', 0))")
     if known := await closed(act.tx, period):
         return known | {"already_closed": True}
-    last = await act.tx.fetchrow("SELECT max(period) AS period, coalesce(max(usage_cut), 0) AS cut"
-                                 " FROM billing.period_close")
+    last = await one(
+        act.tx, "SELECT max(period) AS period, coalesce(max(usage_cut), 0) AS cut FROM billing.period_close"
+    )
     if cut < last["cut"]:
         raise CutTooOld
     await _refuse_out_of_order(act.tx, period, last["period"])
     tax_bp = await rate_in_force(act.tx, period.last_on)
     drafts = await _drafts(act, period, last["cut"], cut)
     invoices = [_invoice(act, period, number, draft, tax_bp) for number, draft in enumerate(drafts, start=1)]
-    total = sum(one.total_fen for one in invoices)
+    total = sum(invoice.total_fen for invoice in invoices)
     await act.tx.execute(
         "INSERT INTO billing.period_close (period, closed_by, closed_at, tax_rate_bp, invoices, total_fen, usage_cut)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -144,15 +146,15 @@ async def _uses(
             JOIN unnest($1::text[], $2::text[]) AS k (grant_id, usage_period) USING (grant_id, usage_period)
             ORDER BY b.grant_id, b.usage_period, b.closed_period DESC
             """,
-            [one.grant_id for one in monthly], [one.usage_period for one in monthly],
+            [use.grant_id for use in monthly], [use.usage_period for use in monthly],
         )
     }
     found: dict[str, list[Use]] = defaultdict(list)
-    for one in monthly:
-        old = before.get((one.grant_id, one.usage_period))
+    for use in monthly:
+        old = before.get((use.grant_id, use.usage_period))
         rows, calls = (old["rows_total"], old["calls_total"]) if old else (0, 0)
-        found[one.grant_id].append(
-            Use(one.usage_period, rows, calls, rows + one.rows, calls + one.calls,
+        found[use.grant_id].append(
+            Use(use.usage_period, rows, calls, rows + use.rows, calls + use.calls,
                 old["up_to_number"] if old else 0)
         )
     return found

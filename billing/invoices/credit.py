@@ -12,7 +12,7 @@ from billing import ledger
 from billing.acting import Act, check_version
 from billing.errors import CreditTooLarge
 from billing.invoices import state
-from billing.payments import receipts
+from billing.payments.receipts import release_overpaid
 from billing.tax import Split, split_lines
 
 
@@ -64,7 +64,7 @@ async def issue(
     )
     await ledger.post(act.tx, [entry], act.who.user_id, act.now)
     after = await state.credit(act, invoice, total)
-    await receipts.release_overpaid(act, after)
+    await release_overpaid(act, after)
     await act.record("credit_note.issued", note_id, organisation_id=invoice.party_id, reason=reason,
                      details={"invoice_id": invoice_id, "total_fen": total, "tax_fen": tax})
     return {"id": note_id, "number": number, "invoice_id": invoice_id, "total_fen": total, "net_fen": total - tax,

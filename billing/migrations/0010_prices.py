@@ -207,7 +207,8 @@ def downgrade() -> None:
         """
         DROP TABLE billing.tax_rate, billing.share_rule, billing.rate_card_version, billing.rate_card,
             billing.ceiling CASCADE;
-        DROP FUNCTION billing.guard_rate, billing.guard_ceiling, billing.guard_ceiling_terms, billing.check_pricing, billing.refuse_price,
+        DROP FUNCTION billing.guard_rate, billing.guard_ceiling, billing.guard_ceiling_terms,
+            billing.check_pricing, billing.refuse_price,
             billing.refuse_change;
         """
     )

@@ -14,6 +14,7 @@ from billing.acting import Act
 from billing.payments import refunds
 from billing.payments.receipts import Receipt, record
 from billing.payments.stripe_gateway import CURRENCY, StripeGateway
+from billing.rows import one
 
 WAIT_FOR_OURS = timedelta(hours=1)
 """How long a notification may wait for the session it speaks of, whose row may not be committed yet."""
@@ -33,7 +34,8 @@ async def receive(runtime: Runtime, payload: bytes, signature: str | None) -> di
     event = StripeGateway.of(runtime).verified_event(payload, signature)
     digest = hashlib.sha256(payload).hexdigest()
     async with runtime.transaction() as tx:
-        row = await tx.fetchrow(
+        row = await one(
+            tx,
             """
             INSERT INTO billing.provider_event AS e (provider, event_id, type, payload, content_hash, received_at,
                 state)

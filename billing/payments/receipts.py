@@ -17,6 +17,7 @@ from billing.errors import AllocationTooLarge, BankSerialReused, InvoiceNotDue
 from billing.invoices import state
 from billing.invoices.state import Owed
 from billing.money import CURRENCY
+from billing.rows import one
 
 Provider = Literal["bank_transfer", "stripe"]
 CASH = {"bank_transfer": ("bank", "bank_receipt"), "stripe": ("stripe_clearing", "stripe_receipt")}
@@ -96,8 +97,8 @@ async def record(act: Act, receipt: Receipt, invoice_id: str | None) -> dict[str
 
 
 async def _replayed(tx: asyncpg.Connection, receipt: Receipt) -> dict[str, Any]:
-    known = await tx.fetchrow(
-        "SELECT id, content_hash FROM billing.payment WHERE provider = $1 AND external_id = $2",
+    known = await one(
+        tx, "SELECT id, content_hash FROM billing.payment WHERE provider = $1 AND external_id = $2",
         receipt.provider, receipt.external_id,
     )
     if known["content_hash"] != receipt.content_hash:
@@ -126,7 +127,8 @@ async def unapplied(tx: asyncpg.Connection, payment_id: str) -> asyncpg.Record:
     row = await tx.fetchrow("SELECT * FROM billing.payment WHERE id = $1 FOR UPDATE", payment_id)
     if row is None:
         raise NotFound
-    return await tx.fetchrow(
+    return await one(
+        tx,
         """
         SELECT p.*, p.amount_fen - p.refunded_fen - coalesce((SELECT sum(a.amount_fen)
             FROM billing.payment_allocation a WHERE a.payment_id = p.id), 0)::bigint AS left_fen

@@ -14,6 +14,7 @@ from billing.acting import Act
 from billing.errors import BankSerialReused, ProviderFailed, RefundTooLarge
 from billing.payments.receipts import CASH, unapplied, unapplied_account
 from billing.payments.stripe_gateway import StripeGateway
+from billing.rows import one
 
 RETRY_AFTER = timedelta(minutes=1)
 
@@ -59,7 +60,8 @@ async def refund(
 
 async def _ask(runtime: Runtime, call: Call, refund_id: str) -> None:
     async with runtime.snapshot() as tx:
-        row = await tx.fetchrow(
+        row = await one(
+            tx,
             "SELECT r.*, p.external_id AS intent FROM billing.refund r JOIN billing.payment p ON p.id = r.payment_id"
             " WHERE r.id = $1",
             refund_id,
@@ -74,8 +76,8 @@ async def _ask(runtime: Runtime, call: Call, refund_id: str) -> None:
 
 
 async def _locked(tx: asyncpg.Connection, refund_id: str) -> asyncpg.Record:
-    return await tx.fetchrow(
-        "SELECT r.*, p.provider, p.party_id FROM billing.refund r JOIN billing.payment p ON p.id = r.payment_id"
+    return await one(
+        tx, "SELECT r.*, p.provider, p.party_id FROM billing.refund r JOIN billing.payment p ON p.id = r.payment_id"
         " WHERE r.id = $1 FOR UPDATE OF r",
         refund_id,
     )
@@ -124,8 +126,11 @@ async def _fail(act: Act, refund_id: str, external_id: str | None) -> None:
 async def follow(act: Act, item: Mapping[str, Any]) -> tuple[str, str]:
     """What a notification about a refund changes: a refund of ours that failed after all, or one we never asked for."""
     refund_id = (item.get("metadata") or {}).get("refund_id")
-    row = await _locked(act.tx, refund_id) if isinstance(refund_id, str) else None
-    if row is None:
+    if not isinstance(refund_id, str):
+        return "refused", "a refund that was not asked for here"
+    try:
+        row = await _locked(act.tx, refund_id)
+    except NotFound:
         return "refused", "a refund that was not asked for here"
     if item["amount"] != row["amount_fen"] or row["external_id"] not in (None, item["id"]):
         return "refused", "refund differs"

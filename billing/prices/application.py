@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-import asyncpg
-
 from billing import licences
 from billing.acting import Act, check_version
 from billing.catalogue import chargeable_object
@@ -20,8 +18,8 @@ from billing.prices.proposals import Kind, Verdictum
 from billing.prices.rate_cards import RateProposal
 from billing.pricing import Ceiling, Pricing, UseClass, over_ceiling
 from billing.rating import rate
-from billing.taxes import rate_in_force
 from billing.tax import split_lines
+from billing.taxes import rate_in_force
 
 KIND = Kind("rate_card_version", RATE_CARD, "rate_card", "application:price_approve")
 OFFER_VALID_DAYS = 30
@@ -89,7 +87,7 @@ async def propose(act: Act, application_id: str, given: PriceProposal) -> dict[s
             application_id, given.quota,
         ),
     )
-    await licences.price_proposed(act, application_id, given.version, _proposal(version))
+    await licences.price_proposed(act, application_id, given.version, _proposal(version), given.reason)
     return version
 
 
@@ -110,7 +108,7 @@ async def decide(act: Act, application_id: str, given: Verdictum) -> dict[str, A
     if version["state"] == PriceState.REJECTED:
         await licences.price_returned(act, application_id, given.version, given.reason)
     else:
-        await licences.price_approved(act, application_id, given.version, _offer(version, act.today))
+        await licences.price_approved(act, application_id, given.version, _offer(version, act.today), given.reason)
     return version
 
 
@@ -127,11 +125,16 @@ def _offer(version: dict[str, Any], today: date) -> dict[str, Any]:
     return {**_proposal(version), "valid_until_on": until.isoformat()}
 
 
-async def proposals(tx: asyncpg.Connection, application_id: str) -> list[dict[str, Any]]:
-    """Every version proposed for an application, newest first."""
-    ids = await tx.fetch(
+async def overview(act: Act, application_id: str) -> dict[str, Any]:
+    """Every version proposed for an application, newest first, and the ceilings that bind it; for exchange staff."""
+    act.require("rate:view")
+    found = await licences.application(act.tx, application_id)
+    rows = await act.tx.fetch(
         "SELECT v.id FROM billing.rate_card_version v JOIN billing.rate_card c ON c.id = v.rate_card_id"
         " WHERE c.application_id = $1 ORDER BY v.number DESC",
         application_id,
     )
-    return [await rate_cards.show(tx, row["id"]) for row in ids]
+    return {
+        "items": [await rate_cards.show(act.tx, row["id"]) for row in rows],
+        "ceilings": [vars(ceiling) for ceiling in await ceilings.in_force(act.tx, found.resource_id)],
+    }

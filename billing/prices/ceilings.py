@@ -8,13 +8,14 @@ from typing import Any
 
 import asyncpg
 
-from authz import SYSTEM, NotFound, new_id
+from authz import NotFound, new_id
 from billing.acting import Act
 from billing.catalogue import chargeable_object
 from billing.errors import CeilingBelowRates
 from billing.lifecycles import CEILING, PriceState
 from billing.prices.proposals import Kind, Verdictum, decide, document, publish
 from billing.pricing import Ceiling, Pricing, over_ceiling
+from billing.rows import one
 
 KIND = Kind("ceiling", CEILING, "ceiling", "ceiling:approve")
 
@@ -61,7 +62,7 @@ async def decide_ceiling(act: Act, ceiling_id: str, given: Verdictum) -> dict[st
     """Approve or reject. An approved ceiling whose date has come is published at once."""
     state = await decide(act, KIND, ceiling_id, given)
     if state is PriceState.APPROVED:
-        row = await act.tx.fetchrow("SELECT effective_on FROM billing.ceiling WHERE id = $1", ceiling_id)
+        row = await one(act.tx, "SELECT effective_on FROM billing.ceiling WHERE id = $1", ceiling_id)
         if row["effective_on"] <= act.today:
             await publish_ceiling(act, ceiling_id)
     return await show(act.tx, ceiling_id)
@@ -72,7 +73,7 @@ async def publish_ceiling(act: Act, ceiling_id: str) -> None:
 
     Raises CeilingBelowRates while a standing rate is above it: then the rates must come down first.
     """
-    row = await act.tx.fetchrow("SELECT * FROM billing.ceiling WHERE id = $1 FOR UPDATE", ceiling_id)
+    row = await one(act.tx, "SELECT * FROM billing.ceiling WHERE id = $1 FOR UPDATE", ceiling_id)
     standing = await in_force(act.tx, row["resource_id"])
     new = Ceiling(row["id"], row["meter"], row["max_amount_fen"], row["per"], row["stage"])
     after = [*(c for c in standing if c.meter != new.meter), new]
@@ -117,7 +118,6 @@ async def listed(
 
 async def publish_due(act: Act) -> int:
     """Publish approved ceilings whose date has come; how many. Those that rates stand above are left waiting."""
-    assert act.who is SYSTEM
     due = await act.tx.fetch(
         "SELECT id FROM billing.ceiling WHERE state = 'approved' AND effective_on <= $1 ORDER BY effective_on, id",
         act.today,

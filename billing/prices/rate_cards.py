@@ -17,6 +17,7 @@ from billing.money import CURRENCY
 from billing.prices import ceilings
 from billing.prices.proposals import Kind, Verdictum, decide, document, publish
 from billing.pricing import Pricing, UseClass, over_ceiling
+from billing.rows import one
 
 KIND = Kind("rate_card_version", RATE_CARD, "rate_card", "rate:approve")
 
@@ -104,7 +105,7 @@ async def decide_version(act: Act, version_id: str, given: Verdictum, kind: Kind
     """Approve or reject a version; checked against the ceiling in force again, published when its date has come."""
     state = await decide(act, kind, version_id, given)
     if state is PriceState.APPROVED:
-        row = await act.tx.fetchrow(f"{SELECT} WHERE v.id = $1", version_id)
+        row = await one(act.tx, f"{SELECT} WHERE v.id = $1", version_id)
         await refuse_unlawful(act.tx, row["resource_id"], row["use_class"], Pricing.model_validate(row["pricing"]))
         if row["effective_on"] <= act.today:
             await publish_version(act, version_id)
@@ -176,3 +177,11 @@ async def price_list(tx: asyncpg.Connection) -> list[dict[str, Any]]:
              "pricing": row["pricing"], "effective_on": row["effective_on"]}
         )
     return list(products.values())
+
+
+async def decide_standard(act: Act, version_id: str, given: Verdictum) -> dict[str, Any]:
+    """Decide a version of a standard card; raises NotFound for one that belongs to an application."""
+    act.require(KIND.approve_action)
+    if (await show(act.tx, version_id))["application_id"]:
+        raise NotFound
+    return await decide_version(act, version_id, given)
