@@ -1,0 +1,65 @@
+# GovOpen. `make` alone shows what there is. Needs make and Python 3.11 or newer; everything else comes by pip.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+REQUIREMENTS := $(wildcard ops/requirements/*.txt)
+I18N := ckanext-govopen/ckanext/govopen/i18n/build.py
+
+##@ 使用 / Use
+.PHONY: demo up down status doctor
+demo: install ## 演示城市与主流程；ARGS="--once --json FILE" / the demo city and its main job
+	@$(BIN)/govopen demo $(ARGS)
+
+up: install ## 启动（Ctrl-C 停止）；ARGS=--detach 在后台 / start, Ctrl-C stops
+	@$(BIN)/govopen up $(ARGS)
+
+down: ## 停止 / stop
+	@if [ -x $(BIN)/govopen ]; then $(BIN)/govopen down; fi
+
+status: install ## 各组件状态 / the state of every part
+	@$(BIN)/govopen status $(ARGS)
+
+doctor: install ## 检查问题 / find what is wrong
+	@$(BIN)/govopen doctor $(ARGS)
+
+##@ 开发 / Develop
+.PHONY: install test test-slow lint bench translations clean
+install: $(STAMP) translations ## 建立 .venv 并安装 / make .venv and install
+
+test: install ## 全部测试；ARGS="tests/stack -k up" 只跑一部分 / all tests
+	@$(BIN)/python -m ops.stack.testrun $(ARGS)
+
+test-slow: install ## 慢测试 / the slow tests
+	@$(BIN)/python -m ops.stack.testrun --slow $(ARGS)
+
+lint: install ## ruff、mypy、import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: install ## 基准；ARGS="setup --json FILE" / benchmarks
+	@$(BIN)/govopen bench $(ARGS)
+
+translations: $(STAMP) ## 合并并编译翻译 / merge and compile translations
+	@if [ -f $(I18N) ]; then $(BIN)/python $(I18N); fi
+
+clean: down ## 删除 .venv 与缓存，保留数据 / remove .venv and caches, keep data
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## 显示本页 / show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+
+# One file says that everything is installed: it is newer than every list it was installed from.
+$(STAMP): setup.py $(REQUIREMENTS)
+	@bash ops/install.sh $(VENV)
+	@touch $@

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Make the virtual environment $1 and install everything into it, from wheels only: no compiler, no root.
+set -euo pipefail
+venv=$1
+root=$(cd "$(dirname "$0")/.." && pwd)
+english() { case "${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}" in en*|EN*) return 0 ;; *) return 1 ;; esac; }
+say() { if english; then printf '%s\n' "$2"; else printf '%s\n' "$1"; fi; }
+fail() { say "$1" "$2" >&2; exit 1; }
+
+is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python; do
+        if command -v "$candidate" >/dev/null 2>&1 && is_new_enough "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+python=$(find_python) || fail \
+    "需要 Python 3.11 或更新版本，未找到。请安装后重试，或运行 make install PYTHON=/path/to/python3.11。" \
+    "Python 3.11 or newer is needed and was not found. Install it, or run make install PYTHON=/path/to/python3.11."
+
+if ! "$venv/bin/python" -c '' 2>/dev/null || ! is_new_enough "$venv/bin/python"; then
+    say "建立虚拟环境 $venv（$python）" "Making the virtual environment $venv ($python)"
+    "$python" -m venv --clear "$venv" || fail \
+        "无法建立虚拟环境：请安装 Python 的 venv 模块（Debian、Ubuntu：apt install python3-venv）。" \
+        "The virtual environment could not be made: install Python's venv module (Debian, Ubuntu: apt install python3-venv)."
+fi
+
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+install() {
+    local attempt
+    for attempt in 1 2 3; do
+        if pip install --retries 5 --prefer-binary "$@"; then return 0; fi
+        [ "$attempt" -eq 3 ] && break
+        say "下载没有成功，${attempt}0 秒后重试" "The download failed, trying again in ${attempt}0 s"
+        sleep "${attempt}0"
+    done
+    fail "安装失败。请检查网络与 pip 的设置后重新运行 make install。" \
+         "The installation failed. Check the network and pip's settings, then run make install again."
+}
+
+lists=(-r "$root/ops/requirements/build.txt" -r "$root/ops/requirements/ckan.txt"
+       -r "$root/ops/requirements/govopen.txt" -r "$root/ops/requirements/dev.txt")
+say "安装依赖（首次约 1–3 分钟）" "Installing requirements (the first time takes 1 to 3 minutes)"
+install --only-binary :all: "${lists[@]}"
+say "安装 GovOpen" "Installing GovOpen"
+install --quiet --no-deps --no-build-isolation --editable "$root"

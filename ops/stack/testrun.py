@@ -1,0 +1,94 @@
+"""All tests: the service's run without CKAN's pytest plugins, then the runs inside CKAN with them.
+
+``python -m ops.stack.testrun [--slow] [PATHS and options of pytest]``. Ends with each run's closing line; fails when
+one of them fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+INSIDE_CKAN = ("tests/ckanext", "tests/search_ckan")
+NOTHING_COLLECTED = 5
+CLOSING = re.compile(r"^=*\s*(.*\b(?:passed|failed|error|errors|skipped|deselected|no tests ran)\b.* in [\d.]+s.*?)\s*=*$")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pytest process: what it is called, how it is started, and the folders it covers."""
+
+    title: str
+    command: list[str]
+    folders: tuple[str, ...]
+
+
+def runs() -> list[Run]:
+    """The runs there is something for."""
+    pytest = [sys.executable, "-m", "pytest"]
+    testenv = [sys.executable, "-m", "ops.stack.testenv"]
+    outside = tuple(
+        str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").iterdir())
+        if (path.is_dir() or path.name.startswith("test_")) and not path.name.startswith(("_", "."))
+        and str(path.relative_to(ROOT)) not in INSIDE_CKAN
+    )
+    found = [Run("service", [*pytest, "-p", "no:ckan", "-p", "no:ckan_fixtures"], outside)]
+    inside = [*pytest, "--ckan-ini={ini}"]
+    chinese = ["--set", "ckan.locale_default=zh_Hans_CN", "--set", "ckan.locales_offered=zh_Hans_CN en"]
+    found.append(Run("extension", [*testenv, *chinese, "--", *inside], ("tests/ckanext",)))
+    found.append(Run("search in CKAN", [*testenv, "--plugins", "", "--", *inside], ("tests/search_ckan",)))
+    return [run for run in found if any(list((ROOT / folder).rglob("test_*.py")) for folder in run.folders) or
+            run.title == "service"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    given = list(sys.argv[1:] if argv is None else argv)
+    slow = "--slow" in given
+    given = [word for word in given if word != "--slow"]
+    wanted = [word for word in given if not word.startswith("-") and (ROOT / word.split("::")[0]).exists()]
+    options = [word for word in given if word not in wanted]
+    results: list[tuple[str, int, str]] = []
+    begun = time.monotonic()
+    for run in runs():
+        paths = [word for word in wanted if _covers(run, word)] if wanted else list(run.folders)
+        if not paths:
+            continue
+        print(f"\n── {run.title} ──", flush=True)
+        code, closing = _execute([*run.command, "-m", "slow" if slow else "not slow", *paths, *options])
+        if code == NOTHING_COLLECTED and (options or slow):
+            code = 0
+        results.append((run.title, code, closing))
+    print(f"\n── {time.monotonic() - begun:.0f} s ──")
+    for title, code, closing in results:
+        print(f"{'✓' if code == 0 else '✗'} {title}: {closing or f'exit code {code}'}")
+    return int(not results or any(code for _, code, _ in results))
+
+
+def _covers(run: Run, word: str) -> bool:
+    path = word.split("::")[0].rstrip("/")
+    return any(path == folder or path.startswith(f"{folder}/") for folder in run.folders) or path == "tests"
+
+
+def _execute(command: list[str]) -> tuple[int, str]:
+    """Run pytest, pass its output on as it comes, and pick out its closing line."""
+    closing = ""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 (asked for above)
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if found := CLOSING.match(line.strip()):
+                closing = found[1].strip()
+    return process.returncode, closing
+
+
+if __name__ == "__main__":
+    sys.exit(main())
