@@ -23,9 +23,10 @@ def as_odrl(agreement: Agreement, site_url: str) -> dict[str, Any]:
         {"leftOperand": "deliveryChannel", "operator": "isAnyOf", "rightOperand": terms["manner"]["delivery"]},
     ]
     if agreement.starts_on and agreement.ends_on:
+        begin, end = _midnight(agreement.starts_on), _midnight(agreement.ends_on + timedelta(days=1))
         constraints += [
-            {"leftOperand": "dateTime", "operator": "gteq", "rightOperand": _midnight(agreement.starts_on)},
-            {"leftOperand": "dateTime", "operator": "lt", "rightOperand": _midnight(agreement.ends_on + timedelta(days=1))},
+            {"leftOperand": "dateTime", "operator": "gteq", "rightOperand": begin},
+            {"leftOperand": "dateTime", "operator": "lt", "rightOperand": end},
         ]
     rows = scope["quota"].get("rows_month")
     if rows:
@@ -33,10 +34,7 @@ def as_odrl(agreement: Agreement, site_url: str) -> dict[str, Any]:
     target = {
         "@type": "AssetCollection", "source": f"{site_url}/data/v1/{terms['object']['resource_id']}",
         "refinement": [{"leftOperand": "govopen:columns", "operator": "isAllOf", "rightOperand": scope["columns"]}]
-        + [
-            {"leftOperand": f"govopen:row/{one['field']}", "operator": _operator(one["op"]), "rightOperand": one["value"]}
-            for one in scope["row_filter"]
-        ],
+        + [_refinement(one) for one in scope["row_filter"]],
     }
     permission: dict[str, Any] = {"action": "use", "target": target, "constraint": constraints, "duty": _duties(terms)}
     return {
@@ -67,8 +65,13 @@ def _duties(terms: Mapping[str, Any]) -> list[dict[str, Any]]:
     return duties
 
 
-def _operator(op: str) -> str:
-    return {"eq": "eq", "in": "isAnyOf", "prefix": "govopen:startsWith", "gte": "gteq", "lte": "lteq"}[op]
+OPERATORS = {"eq": "eq", "in": "isAnyOf", "prefix": "govopen:startsWith", "gte": "gteq", "lte": "lteq"}
+
+
+def _refinement(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "leftOperand": f"govopen:row/{one['field']}", "operator": OPERATORS[one["op"]], "rightOperand": one["value"],
+    }
 
 
 def _midnight(day: date) -> dict[str, str]:

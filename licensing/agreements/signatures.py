@@ -27,7 +27,8 @@ def statement(number: str, sha256: str, side: Side, signer_id: str, signer_name:
     """What is signed, as canonical JSON (sorted keys, no spaces, UTF-8)."""
     facts = {
         "agreement": number, "sha256": sha256, "side": side.value, "signer_id": signer_id,
-        "signer_name": signer_name, "signed_at": at.astimezone(UTC).isoformat(), "type": "govopen.agreement-signature.v1",
+        "signer_name": signer_name, "signed_at": at.astimezone(UTC).isoformat(),
+        "type": "govopen.agreement-signature.v1",
     }
     return json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
