@@ -78,7 +78,7 @@ def _division(level: str, name: str, title: str, what: str, rows: str) -> Entry:
         name=name, title=title, department="minzheng", domain="geography", source=_NBS,
         abstract=f"全国{what}的统计用区划代码与名称，共 {rows} 条，含各上级区划代码，可按省、市、县逐级关联。"
                  f"以 2023 年 6 月 30 日为界。",
-        tags=("行政区划", "区划代码", what), table=lambda: open_data.divisions(level),
+        tags=("行政区划", "区划代码", what.replace("（居）", "")), table=lambda: open_data.divisions(level),
     )
 
 

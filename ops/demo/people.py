@@ -44,6 +44,7 @@ APPLICANTS = (
     Account("qiye-sun", "孙申（诚信小额贷款）"),
     Account("qiye-qian", "钱借（恒通供应链）"),
     Account("gongyi-he", "何益（助残公益）"),
+    Account("yunying-ma", "马营（数据运营公司）"),
 )
 ACCOUNTS = (SECURITY, *STAFF, *PUBLISHERS, *APPLICANTS)
 
@@ -76,6 +77,7 @@ class Applicant:
 ORGANISATIONS = (
     Applicant("lender", "qiye-sun", "enterprise", "示范诚信小额贷款有限公司", credit_code("320508", 70_000_001)),
     Applicant("supply", "qiye-qian", "enterprise", "示范恒通供应链金融有限公司", credit_code("320507", 70_000_002)),
+    Applicant("operator", "yunying-ma", "enterprise", "示范数据运营有限公司", credit_code("320505", 70_000_004)),
     Applicant("welfare", "gongyi-he", "public_welfare", "示范市助残公益服务中心",
               credit_code("320506", 70_000_003, "52")),
 )
