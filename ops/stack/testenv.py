@@ -86,8 +86,8 @@ def _variables(plan: Plan, ini: Path) -> dict[str, str]:
 async def _run(plan: Plan, command: list[str], ini: Path) -> int:
     supervisor = Supervisor(plan.home, store_parts(plan), {"home": str(plan.home.path), "ports": plan.ports})
     running = asyncio.create_task(supervisor.run())
-    ready = asyncio.gather(*(one.ready.wait() for one in supervisor.running.values()))
-    await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+    ready = asyncio.create_task(supervisor.all_ready())
+    await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
     code = 1
     try:
         if not running.done():

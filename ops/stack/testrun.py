@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 INSIDE_CKAN = ("tests/ckanext", "tests/search_ckan")
 NOTHING_COLLECTED = 5
-CLOSING = re.compile(r"^=*\s*(.*\b(?:passed|failed|error|errors|skipped|deselected|no tests ran)\b.* in [\d.]+s.*?)\s*=*$")
+CLOSING = re.compile(r"^=*\s*(.*\b(?:passed|failed|errors?|skipped|deselected|no tests ran)\b.* in [\d.]+s.*?)\s*=*$")
 
 
 @dataclass(frozen=True)
