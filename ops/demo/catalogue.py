@@ -224,3 +224,8 @@ CLOSED = (
 )
 
 ENTRIES = (*OPEN, *CONDITIONAL, *CLOSED)
+
+
+def entry(name: str) -> Entry:
+    """The entry of that name; raises StopIteration for an unknown one."""
+    return next(one for one in ENTRIES if one.name == name)

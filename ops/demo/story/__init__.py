@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
+from ops.demo import catalogue
 from ops.demo.load import City
 from ops.demo.record import Record
 from ops.demo.story import apply, evidence, leaks, money, public, use
@@ -26,6 +27,10 @@ def play(city: City, record: Record, stack: Stack, sign_in: SignIn) -> None:
         ),
     }
     lender, supply, welfare = customers.values()
+    reader = Customer(
+        welfare.person, welfare.party_id, "public_interest", "public_welfare_service", "dianzi-zhengzhao",
+        tuple(item.name for item in catalogue.entry("dianzi-zhengzhao").items), "shenpi-admin", 1_000_000,
+    )
     with record.step("公众查找、预览、下载开放数据") as step:
         public.download_villages(city, step)
     with record.step("受限数据谁也读不到") as step:
@@ -49,5 +54,6 @@ def play(city: City, record: Record, stack: Stack, sign_in: SignIn) -> None:
     with record.step("数据产品登记，凭证可查验") as step:
         evidence.register_product(city, step, home)
     with record.step("下载中撤销授权，审计导出校验") as step:
-        evidence.revoke_while_running(city, step, supply)
+        apply.straight_through(city, reader)
+        evidence.revoke_while_running(city, step, reader)
         evidence.verify_audit(city, step, home)

@@ -1,4 +1,4 @@
-"""Steps 9 and 10: a registered product whose certificate verifies, a revocation mid-stream, the verified audit export."""
+"""Steps 9 and 10: a registered product with its certificate, a revocation mid-stream, the verified audit export."""
 
 from __future__ import annotations
 
@@ -93,14 +93,15 @@ def _run(*arguments: str) -> int:
 
 def revoke_while_running(city: City, step: Step, customer: Customer) -> None:
     """Step 10, first half: the running stream stops, the next call is refused."""
-    owner = city.people["shichang-admin"]
+    owner = city.people[customer.owner]
     step.by(owner.name, customer.person.name)
-    address = f"/data/v1/{city.resources[REGISTER]}"
+    address = f"/data/v1/{city.resources[customer.register]}"
     headers = {"Authorization": f"Bearer {customer.key}", "Accept-Language": "zh"}
+    params = {"format": "jsonl", "purpose": customer.purpose}
     program = httpx.Client(base_url=city.site, timeout=30, trust_env=False)
     received, stopped, elapsed = 0, False, 0.0
     try:
-        with program.stream("GET", address, params={"format": "jsonl", "purpose": customer.purpose}, headers=headers) as answer:
+        with program.stream("GET", address, params=params, headers=headers) as answer:
             step.check(answer.status_code == 200, f"下载开始（{answer.status_code}）")
             pieces = answer.iter_raw(chunk_size=2_048)
             received += len(next(pieces))

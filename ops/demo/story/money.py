@@ -56,7 +56,7 @@ def close_month(city: City, step: Step, stack: Stack, customers: dict[str, Custo
     step.check(foreign is not None and foreign.status == 404, "看不到别人的账单")
     _pay_by_bank(city, step, invoices["lender"])
     _pay_by_stripe(city, step, stack, customers["supply"], invoices["supply"])
-    return period
+    return str(period)
 
 
 def _pass_month(city: City, step: Step, period: str) -> None:
@@ -110,7 +110,8 @@ def _pay_by_stripe(city: City, step: Step, stack: Stack, customer: Customer, inv
         step.check(shown["state"] == "paid" and shown["paid_fen"] == invoice["total_fen"], "Stripe 付款入账")
         before = auditor.get("/v1/ledger/balances")
         deliveries = browser.get(f"{double}/_double/deliveries").json()
-        events = {one["event"]: one for one in deliveries.get("items", deliveries if isinstance(deliveries, list) else [])}
+        sent = deliveries if isinstance(deliveries, list) else deliveries["items"]
+        events = sorted({one["event"] for one in sent})
         for event in events:
             browser.post(f"{double}/_double/events/{event}/resend")
     forged = {"id": "evt_forged", "object": "event", "type": "checkout.session.completed",
