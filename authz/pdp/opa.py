@@ -82,16 +82,20 @@ class OpaEngine:
         if not self._pushed:
             await asyncio.to_thread(self._ready)
         try:
-            answer = await self._async().query_rule(dict(facts), f"govopen.{policy}", "decision")
+            client = await self._async()
+            answer = await client.query_rule(dict(facts), f"govopen.{policy}", "decision")
         except Exception as fault:
             self._pushed = False
             raise EngineFailure(f"{policy}: {type(fault).__name__}") from fault
         return self._result(policy, answer)
 
-    def _async(self) -> AsyncOpaClient:
+    async def _async(self) -> AsyncOpaClient:
+        """The client of this event loop, with its session open."""
         loop = asyncio.get_running_loop()
         if self._async_client is None or self._loop is not loop:
-            self._async_client, self._loop = AsyncOpaClient(**self._options), loop
+            client = AsyncOpaClient(**self._options)
+            await client.__aenter__()
+            self._async_client, self._loop = client, loop
         return self._async_client
 
     def _result(self, policy: str, answer: Any) -> Mapping[str, Any]:

@@ -1,0 +1,154 @@
+"""Every policy folder is whole, and its tests and examples hold in process and on an OPA server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from authz.pdp import bundle
+from authz.pdp.engine import EmbeddedEngine
+from authz.pdp.opa import OpaEngine
+
+FOLDERS = sorted(path.parent for path in bundle.rego_files())
+EXAMPLES = [(folder, name) for folder in FOLDERS for name in ("example_allowed", "example_denied")]
+TEST_NAME = re.compile(r"^(test_\w+) if", re.MULTILINE)
+
+
+def plain(value: Any) -> Any:
+    """An answer with sets, which JSON gives as lists in any order, made comparable."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return sorted((plain(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
+    return value
+
+
+def example(folder: Path, name: str) -> dict[str, Any]:
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_folder_is_whole(folder: Path) -> None:
+    """Rule, test, both examples and the page are there; the rule states what it is and its legal basis."""
+    rule = (folder / f"{folder.name}.rego").read_text(encoding="utf-8")
+    assert rule.startswith("# METADATA\n# title: ")
+    assert "# description:" in rule
+    assert "#   basis:" in rule
+    assert f"package govopen.{folder.name}\n" in rule
+    names = TEST_NAME.findall((folder / f"{folder.name}_test.rego").read_text(encoding="utf-8"))
+    assert len(names) == len(set(names))
+    assert any(name.startswith("test_permit") for name in names)
+    assert any(name.startswith("test_deny") for name in names)
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    for part in ("**Summary.**", "**Avoid.**", "**Prefer.**", "**Rationale 适用依据.**", "**Configuration.**"):
+        assert part in page
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_rego_tests_in_process(folder: Path) -> None:
+    text = (folder / f"{folder.name}_test.rego").read_text(encoding="utf-8")
+    engine = bundle.load_engine((folder / f"{folder.name}.rego", folder / f"{folder.name}_test.rego"))
+    failed = []
+    for name in TEST_NAME.findall(text):
+        engine.set_input_json("{}")
+        if engine.eval_rule_as_json(f"data.govopen.{folder.name}_test.{name}").strip() != "true":
+            failed.append(name)
+    assert failed == []
+
+
+@pytest.mark.parametrize(("folder", "name"), EXAMPLES, ids=lambda one: getattr(one, "name", one))
+def test_example_in_process(folder: Path, name: str) -> None:
+    found = example(folder, name)
+    answer = EmbeddedEngine().evaluate(folder.name, found["input"])
+    assert plain(answer) == plain(found["decision"])
+    assert answer["effect"] == ("permit" if name == "example_allowed" else "deny")
+
+
+def test_empty_input_is_denied() -> None:
+    """Whatever is missing denies, in every policy."""
+    for folder in FOLDERS:
+        assert EmbeddedEngine().evaluate(folder.name, {})["effect"] == "deny"
+
+
+def test_bundle_calls_only_allowed_builtins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle.check_bundle.cache_clear()
+    bundle.check_bundle()
+    bad = tmp_path / "bad" / "bad.rego"
+    bad.parent.mkdir()
+    bad.write_text('package govopen.bad\n\ndecision := {"effect": http.send({"method": "get", "url": "x"}).body}\n')
+    monkeypatch.setattr(bundle, "POLICIES", tmp_path)
+    monkeypatch.setattr(bundle, "rego_files", lambda: (bad,))
+    bundle.check_bundle.cache_clear()
+    with pytest.raises(bundle.PolicyInvalid, match=r"http\.send"):
+        bundle.check_bundle()
+    bad.write_text("package govopen.bad\n\ndecision := {\n")
+    bundle.check_bundle.cache_clear()
+    with pytest.raises(bundle.PolicyInvalid):
+        bundle.check_bundle()
+    bundle.check_bundle.cache_clear()
+
+
+def opa_binary() -> str | None:
+    return os.environ.get("GOVOPEN_TEST_OPA") or shutil.which("opa")
+
+
+@pytest.fixture(scope="module")
+def opa_url() -> Iterator[str]:
+    """A real OPA server on a free port; the tests say so when there is none to run."""
+    binary = opa_binary()
+    if binary is None:
+        print("did not run: no OPA server; put opa on the path or name it in GOVOPEN_TEST_OPA")
+        pytest.skip("no OPA server: put opa on the path or name it in GOVOPEN_TEST_OPA")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [binary, "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error", "--disable-telemetry"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(100):
+        try:
+            if httpx.get(f"{url}/health").status_code == 200:
+                break
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+def test_rego_tests_by_opa() -> None:
+    binary = opa_binary()
+    if binary is None:
+        pytest.skip("no OPA: put opa on the path or name it in GOVOPEN_TEST_OPA")
+    done = subprocess.run(
+        [binary, "test", "--ignore", "*.json", str(bundle.POLICIES)], capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2_000:]
+    strict = subprocess.run(
+        [binary, "check", "--strict", "--ignore", "*.json", str(bundle.POLICIES)], capture_output=True, text=True,
+        check=False,
+    )
+    assert strict.returncode == 0, strict.stderr
+
+
+@pytest.mark.parametrize(("folder", "name"), EXAMPLES, ids=lambda one: getattr(one, "name", one))
+async def test_example_on_opa_server(opa_url: str, folder: Path, name: str) -> None:
+    """Sync and async, the server's answer is the one in process."""
+    found = example(folder, name)
+    engine = OpaEngine(opa_url, timeout_s=10)
+    assert plain(engine.evaluate(folder.name, found["input"])) == plain(found["decision"])
+    assert plain(await engine.evaluate_async(folder.name, found["input"])) == plain(found["decision"])
+    await engine.close()
