@@ -45,10 +45,14 @@ def _shared(dataset: Dataset, may_edit: bool) -> dict[str, Any]:
         "department_url": tk.url_for("organization.read", id=organisation["name"]) if organisation else "",
         "dataset_url": tk.url_for("dataset.read", id=dataset["name"]),
         "history_url": (
-            tk.url_for("activity.package_activity", id=dataset["name"]) if p.plugin_loaded("activity") else None),
+            tk.url_for("govopen_catalogue.history", name=dataset["name"]) if p.plugin_loaded("activity") else None),
         "machine_url": f"{str(tk.config['ckan.site_url']).rstrip('/')}/api/3/action/package_show?id={dataset['name']}",
         "licence": _licence(dataset),
     }
+
+
+def _site() -> str:
+    return str(tk.config["ckan.site_url"]).rstrip("/")
 
 
 def _table(resource: Resource, dataset: Dataset) -> dict[str, Any]:
@@ -159,11 +163,13 @@ def _samples(table: dict[str, Any], fields: list[dict[str, Any]]) -> list[dict[s
     base = presentation.data_url(table["id"])
     header = f' \\\n  -H "Authorization: Bearer {KEY_PLACEHOLDER}"' if key else ""
     columns = ",".join(names)
+    whole_words, some_words = tk._("The whole table as CSV"), tk._("Two columns, ten rows, one JSON object a line")
+    pages_words = tk._("Page by page")
     curl = (
-        f'# {tk._("The whole table as CSV")}\ncurl -o data.csv "{whole}"{header}\n\n'
-        f'# {tk._("Two columns, ten rows, one JSON object a line")}\n'
+        f'# {whole_words}\ncurl -o data.csv "{whole}"{header}\n\n'
+        f'# {some_words}\n'
         f'curl -G "{base}" -d format=jsonl -d limit=10 \\\n  --data-urlencode "columns={columns}"{header}\n\n'
-        f'# {tk._("Page by page")}\ncurl "{base}/rows?limit=100"{header}'
+        f'# {pages_words}\ncurl "{base}/rows?limit=100"{header}'
     )
     python_headers = f'headers={{"Authorization": "Bearer {KEY_PLACEHOLDER}"}}, ' if key else ""
     python = (

@@ -11,8 +11,8 @@ from ckanext.govopen import vocabularies
 from ckanext.govopen.helpers.pages import _instant, govopen_date, govopen_link
 
 Dataset = dict[str, Any]
-OPEN_FORMATS = ("CSV", "JSONL", "JSON")
-FORMAT_PARAMETER = {"CSV": "csv", "JSONL": "jsonl", "JSON": "json"}
+OPEN_FORMATS = {"CSV": "csv", "JSONL": "jsonl", "JSON": "json"}
+"""Name on the button -> value of ``format`` in the address."""
 
 
 def is_restricted(resource: dict[str, Any], dataset: Dataset) -> bool:
@@ -106,7 +106,8 @@ def access(resource: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
                 "apply_url": None if closed else govopen_link(f"/apply/{resource['id']}")}
     if resource.get("datastore_active"):
         return {"kind": "open", "apply_url": None, "downloads": [
-            {"label": label, "url": data_url(resource["id"], format=FORMAT_PARAMETER[label])} for label in OPEN_FORMATS]}
+            {"label": label, "url": data_url(resource["id"], format=parameter)}
+            for label, parameter in OPEN_FORMATS.items()]}
     download = {"label": str(resource.get("format") or tk._("File")).upper(), "url": resource.get("url") or ""}
     return {"kind": "open", "apply_url": None, "downloads": [download] if _is_web(download["url"]) else []}
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
-from flask import Blueprint
-
 from ckanext.govopen import dataset_page, popularity, search_page
 from ckanext.govopen.helpers.pages import govopen_here
+from flask import Blueprint
 
 blueprint = Blueprint("govopen_catalogue", __name__)
+HISTORY_ROWS = 100
 
 
 def _context() -> dict[str, Any]:
@@ -50,9 +50,9 @@ def dataset(name: str) -> Any:
     found = _dataset(name)
     if found.get("type") not in (None, "dataset"):
         return _gone(tk._("There is no such page."))
-    if activity := tk.request.args.get("activity_id"):
-        if p.plugin_loaded("activity"):
-            return tk.redirect_to("activity.package_history", id=name, activity_id=activity)
+    activity = tk.request.args.get("activity_id")
+    if activity and p.plugin_loaded("activity"):
+        return tk.redirect_to("activity.package_history", id=name, activity_id=activity)
     if name != found["name"]:
         return tk.redirect_to("dataset.read", id=found["name"])
     if found.get("state") == "active" and not found.get("private"):
@@ -70,6 +70,24 @@ def resource(name: str, resource_id: str) -> Any:
     if name != found["name"]:
         return tk.redirect_to("dataset_resource.read", id=found["name"], resource_id=resource_id)
     return tk.render("govopen/resource.html", dataset_page.of_resource(found, table, _may_edit(found)))
+
+
+@blueprint.get("/dataset/<name>/history")
+def history(name: str) -> Any:
+    """What happened to a dataset, newest first. People are not named: the department answers for its data."""
+    found = _dataset(name)
+    if not p.plugin_loaded("activity"):
+        return _gone(tk._("There is no such page."))
+    try:
+        events = tk.get_action("package_activity_list")(_context(), {"id": found["id"], "limit": HISTORY_ROWS})
+    except (tk.ObjectNotFound, tk.NotAuthorized):
+        return _gone(tk._("The history of this dataset is not visible to you."))
+    words = {"new package": tk._("Published"), "changed package": tk._("Catalog entry changed"),
+             "deleted package": tk._("Withdrawn")}
+    entries = [{"at": event["timestamp"], "label": words[event["activity_type"]]}
+               for event in events if event["activity_type"] in words]
+    return tk.render("govopen/history.html", {
+        "dataset": found, "entries": entries, "dataset_url": tk.url_for("dataset.read", id=found["name"])})
 
 
 def _may_edit(found: dict[str, Any]) -> bool:

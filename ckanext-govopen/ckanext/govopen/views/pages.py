@@ -7,10 +7,9 @@ from urllib.parse import urlsplit
 
 import ckan.plugins.toolkit as tk
 from ckan.lib.search import SearchError
-from flask import Blueprint, Response, jsonify
-
 from ckanext.govopen import dataset_page, popularity, presentation, rows, search_page, vocabularies
 from ckanext.govopen.text import language
+from flask import Blueprint, Response, jsonify
 
 blueprint = Blueprint("govopen_pages", __name__)
 MODE_SECONDS = 365 * 24 * 3600
