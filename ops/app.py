@@ -28,6 +28,7 @@ from authz import (
     Settings,
 )
 from ops import problems
+from ops.delivery import close_delivery
 from ops.edge import Edge
 from ops.runtime import open_runtime, refresh_clock
 
@@ -68,25 +69,33 @@ async def move_clock(body: ClockShift, runtime: RuntimeDep, call: CallDep) -> di
     return {"now": runtime.clock.now().isoformat()}
 
 
+def with_sources(runtime: Runtime) -> Runtime:
+    """Let the lower packages ask the upper ones what only those know, through ports."""
+    runtime.extras.setdefault("grant_facts", licensing.grant_facts)
+    return runtime
+
+
 def build_app(runtime: Runtime | None = None) -> FastAPI:
     """The application. A runtime that is given is used as it is; else one is opened from the environment."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if runtime is not None:
-            app.state.runtime = runtime
             yield
             return
         async with open_runtime(Settings.from_env()) as opened:
-            app.state.runtime = opened
-            yield
+            app.state.runtime = with_sources(opened)
+            try:
+                yield
+            finally:
+                await close_delivery(opened)
 
     app = FastAPI(
         docs_url="/v1/docs", openapi_url="/v1/openapi.json", redoc_url=None, redirect_slashes=False,
         lifespan=lifespan,
     )
     if runtime is not None:
-        app.state.runtime = runtime
+        app.state.runtime = with_sources(runtime)
     problems.install(app)
 
     app.add_middleware(Edge)

@@ -2,6 +2,7 @@
 
 from authz import Job, Runtime
 from ops.audit import tree
+from ops.delivery import jobs as delivery
 
 
 async def sequence_audit(runtime: Runtime) -> None:
@@ -16,4 +17,6 @@ async def sign_checkpoint(runtime: Runtime) -> None:
         await tree.checkpoint(tx, runtime.signing_key, runtime.clock.now())
 
 
-JOBS: list[Job] = [Job("audit.sequence", 1, sequence_audit), Job("audit.checkpoint", 60, sign_checkpoint)]
+JOBS: list[Job] = [
+    Job("audit.sequence", 1, sequence_audit), Job("audit.checkpoint", 60, sign_checkpoint), *delivery.JOBS,
+]

@@ -85,7 +85,8 @@ def _period(period: str | None) -> tuple[date | None, date | None]:
     if period is None:
         return None, None
     if not PERIOD.fullmatch(period):
-        raise InvalidInput([FieldError("period", "malformed", "应为月份，例如 2026-11", "must be a month such as 2026-11")])
+        fault = FieldError("period", "malformed", "应为月份，例如 2026-11", "must be a month such as 2026-11")
+        raise InvalidInput([fault])
     start = date(int(period[:4]), int(period[5:]), 1)
     return start, next_month(start)
 

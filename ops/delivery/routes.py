@@ -1,5 +1,98 @@
-"""HTTP routes of ops.delivery."""
+"""HTTP routes of delivery: ``/data/v1`` for rows, ``/v1`` for loading and usage."""
 
-from fastapi import APIRouter
+from __future__ import annotations
 
-router = APIRouter()
+import re
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+import billing.usage.routes
+from authz import NotFound, RuntimeDep
+from ops.delivery import service
+from ops.delivery.framing import MEDIA_TYPES
+from ops.delivery.loading import routes as loading
+from ops.delivery.parts import delivery_of
+from ops.delivery.query import read_download, read_page
+from ops.delivery.service import headers_of
+
+RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PURPOSE_HEADER = "x-govopen-purpose"
+
+router = APIRouter(tags=["delivery"])
+router.include_router(loading.router)
+router.include_router(billing.usage.routes.router)
+
+
+def _parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": {"type": "string", **schema}}
+
+
+SELECTION = [
+    _parameter("columns", "字段名，逗号分隔；缺省为可用的全部字段 (names, separated by commas)"),
+    _parameter("filter[字段]", "等于；亦可 filter[字段][prefix|gte|lte|in|eq]=值 (conditions, all must hold)"),
+    _parameter("purpose", "用途代码，须在授权范围内；亦可用请求头 X-Govopen-Purpose (purpose within the grant)"),
+]
+DOWNLOAD_DOCS = {
+    "parameters": [
+        _parameter("format", "格式 (format)", enum=list(MEDIA_TYPES), default="csv"),
+        *SELECTION,
+        _parameter("limit", "最多行数 (most rows)", type="integer", minimum=1),
+        _parameter("bom", "1：供电子表格打开的 CSV (CSV for spreadsheets)", enum=["0", "1"], default="0"),
+    ],
+    "responses": {"200": {"description": "数据流 (the rows)", "content": {
+        kind.split(";")[0]: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()
+    }}},
+}
+PAGE_DOCS = {
+    "parameters": [
+        *SELECTION,
+        _parameter("limit", "每页行数，至多 1000 (rows a page)", type="integer", minimum=1, maximum=1000),
+        _parameter("cursor", "上一页给出的 next (the next of the page before)"),
+    ],
+}
+
+
+def _known_shape(resource_id: str) -> str:
+    if not RESOURCE_ID.fullmatch(resource_id):
+        raise NotFound
+    return resource_id
+
+
+@router.get("/data/v1/{resource_id}", summary="下载数据 Download", openapi_extra=DOWNLOAD_DOCS)
+@router.head("/data/v1/{resource_id}", include_in_schema=False)
+async def download(resource_id: str, request: Request, runtime: RuntimeDep) -> Response:
+    """Rows as CSV, JSONL or JSON: open data for everyone, restricted data for the key of a grant.
+
+    A body that ends without its final chunk is incomplete. HEAD decides and is not metered.
+    """
+    parts = await delivery_of(runtime)
+    query = read_download(request.query_params, request.headers.get(PURPOSE_HEADER))
+    permit = await service.permit(parts, request, _known_shape(resource_id), query)
+    if request.method == "HEAD":
+        compiled = permit.compile(query, limit=query.limit)
+        headers = headers_of(permit, query, compiled.watermark)
+        return Response(headers=headers, media_type=MEDIA_TYPES[query.format])
+    return await service.download(permit, query)
+
+
+@router.get("/data/v1/{resource_id}/rows", summary="分页读取 Rows by page", openapi_extra=PAGE_DOCS)
+async def rows(resource_id: str, request: Request, runtime: RuntimeDep) -> Response:
+    """One page of rows in a stable order, with the cursor of the next page."""
+    parts = await delivery_of(runtime)
+    query = read_page(request.query_params, request.headers.get(PURPOSE_HEADER))
+    permit = await service.permit(parts, request, _known_shape(resource_id), query)
+    page = await service.page(permit, query)
+    following = f'"{page.next}"' if page.next else "null"
+    body = f'{{"items":[{",".join(page.items)}],"next":{following}}}'
+    return Response(body, headers=dict(page.headers), media_type="application/json")
+
+
+@router.get("/data/v1/{resource_id}/schema", summary="字段说明 Fields")
+async def schema(resource_id: str, request: Request, runtime: RuntimeDep) -> JSONResponse:
+    """Fields with type, grade and the mask that would apply to this caller."""
+    parts = await delivery_of(runtime)
+    limits = await service.limit_rate(parts, request)
+    document = await service.describe(parts, request, _known_shape(resource_id))
+    return JSONResponse(document, headers=limits)

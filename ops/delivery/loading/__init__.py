@@ -1,0 +1,1 @@
+"""Loading restricted tables: read by content, checked value by value, replaced whole."""

@@ -1,0 +1,96 @@
+"""The parts of delivery that live as long as the process: pools, recorder, watch, limiter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from authz import Runtime, Unavailable, objects, open_pool
+from billing.usage import UsageRecorder
+from ops.delivery.connections import acquired
+from ops.delivery.cursors import Cursors
+from ops.delivery.grants import standing as standing_grants
+from ops.delivery.limits import Limiter, Rates
+from ops.delivery.sources import Columns
+from ops.delivery.watch import GrantWatch
+
+EXTRA = "delivery"
+STREAMS_MAX = 24
+"""Deliveries of restricted data that one process runs at a time."""
+
+
+@dataclass
+class DeliveryParts:
+    """Made at the first request that needs them, closed with the runtime."""
+
+    runtime: Runtime
+    recorder: UsageRecorder
+    watch: GrantWatch
+    restricted: asyncpg.Pool
+    limiter: Limiter
+    rates: Rates
+    cursors: Cursors
+    columns: Columns = field(default_factory=Columns)
+
+    @property
+    def datastore(self) -> asyncpg.Pool:
+        """CKAN's DataStore, read-only; raises Unavailable when the service was started without it."""
+        if self.runtime.datastore is None:
+            raise Unavailable(part="DataStore")
+        return self.runtime.datastore
+
+
+async def delivery_of(runtime: Runtime) -> DeliveryParts:
+    """The parts of this process, opened once."""
+    known = runtime.extras.get(EXTRA)
+    if isinstance(known, DeliveryParts):
+        return known
+    lock: asyncio.Lock = runtime.extras.setdefault("delivery.lock", asyncio.Lock())
+    async with lock:
+        known = runtime.extras.get(EXTRA)
+        if isinstance(known, DeliveryParts):
+            return known
+        opened = await _open(runtime)
+        runtime.extras[EXTRA] = opened
+        return opened
+
+
+async def _open(runtime: Runtime) -> DeliveryParts:
+    pool = await open_pool(runtime.settings.database_url, size_max=STREAMS_MAX)
+    recorder = UsageRecorder(runtime.pool, runtime.audit, runtime.clock)
+    await recorder.start()
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(runtime.settings.database_url, timeout=5)
+
+    async def standing(pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        wanted = list(pairs)
+        async with acquired(runtime.pool, 0.3) as connection:
+            good = await standing_grants(connection, {grant for grant, _ in wanted}, runtime.clock.now())
+            there = {
+                resource for resource in {resource for _, resource in wanted}
+                if await objects.get(connection, resource) is not None
+            }
+        return {pair for pair in wanted if pair[0] in good and pair[1] in there}
+
+    watch = GrantWatch(connect, standing)
+    watch.start()
+    return DeliveryParts(
+        runtime=runtime, recorder=recorder, watch=watch, restricted=pool,
+        limiter=Limiter(runtime.redis), rates=Rates.from_env(), cursors=Cursors.of(runtime.signing_key),
+    )
+
+
+async def close_delivery(runtime: Runtime) -> None:
+    """End running deliveries, write what is waiting, close the pools; nothing when none was opened."""
+    parts = runtime.extras.pop(EXTRA, None)
+    if isinstance(parts, DeliveryParts):
+        await parts.watch.close()
+        await parts.recorder.close()
+        try:
+            await asyncio.wait_for(parts.restricted.close(), 5)
+        except TimeoutError:
+            parts.restricted.terminate()

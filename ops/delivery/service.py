@@ -1,0 +1,344 @@
+"""One path for open and restricted data: authenticate, decide, compile, reserve, stream, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from authz import BEIJING, DataObject, GrantFacts, beijing_date, decide_async
+from authz.obligations import CompiledQuery, compile_select, quoted
+from billing.usage import Ask, Quota, Served
+from ops.delivery.access import (
+    Access,
+    address_of,
+    authenticate,
+    decide_access,
+    find_object,
+    key_of,
+    question,
+)
+from ops.delivery.connections import Lease, acquired
+from ops.delivery.framing import MEDIA_TYPES, CsvFraming, Framing, JsonFraming, JsonLinesFraming
+from ops.delivery.limits import Rate
+from ops.delivery.parts import DeliveryParts
+from ops.delivery.query import DataQuery, check_fields
+from ops.delivery.refusals import DataNotLoaded, RowsPerCallExceeded
+from ops.delivery.sources import DATASTORE_OWN, location_of, with_columns
+from ops.delivery.stream import DataStream, Delivery
+from ops.delivery.watch import Running
+
+ROW_KEY = "_row"
+UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+
+
+@dataclass(frozen=True)
+class Permit:
+    """A request that may be served: the decision and what it compiles against."""
+
+    parts: DeliveryParts
+    access: Access
+    pool: asyncpg.Pool
+    key: str
+    version: str
+    limits: Mapping[str, str]
+
+    @property
+    def data(self) -> DataObject:
+        return self.access.data
+
+    @property
+    def grant(self) -> GrantFacts | None:
+        return self.access.grant
+
+    def compile(self, query: DataQuery, **more: Any) -> CompiledQuery:
+        salt = self.grant.salt if self.grant else ""
+        return compile_select(
+            self.access.obligations, self.data, query.columns, query.filters, salt=salt, key=self.key, **more
+        )
+
+    def ask(self, compiled: CompiledQuery, rows: int) -> Ask:
+        """What to reserve; raises RowsPerCallExceeded."""
+        grant = self.grant
+        assert grant is not None  # noqa: S101 - only metered calls ask
+        quota = self.access.obligations.quota
+        most = quota.rows_call if quota else None
+        if most is not None and rows > most:
+            raise RowsPerCallExceeded(asked=rows, limit=most)
+        return Ask(
+            grant_id=grant.id, resource_id=self.data.resource_id, purpose=grant.purpose,
+            columns=compiled.columns, rows=rows, at=self.parts.runtime.clock.now(),
+            quota=Quota(quota.rows_month, quota.calls_day) if quota else Quota(),
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A data object with its real columns and the grant of the caller, before any decision."""
+
+    data: DataObject
+    grant: GrantFacts | None
+    pool: asyncpg.Pool
+    key: str
+    version: str
+
+
+async def look_up(parts: DeliveryParts, request: Request, resource_id: str) -> Found:
+    """Authenticate and find the rows. Raises NotFound, DataWithdrawn, KeyUnknown, DataNotLoaded."""
+    runtime = parts.runtime
+    async with acquired(runtime.pool) as connection:
+        data = await find_object(connection, resource_id)
+        grant = await authenticate(runtime, connection, data, key_of(request))
+    return await _with_rows(parts, data, grant)
+
+
+async def _with_rows(parts: DeliveryParts, data: DataObject, grant: GrantFacts | None) -> Found:
+    kind, schema, table = location_of(data)
+    pool = parts.restricted if kind == "restricted" else parts.datastore
+    columns = parts.columns.known(schema, table)
+    if columns is None:
+        async with acquired(pool) as connection:
+            columns = await parts.columns.of(connection, schema, table)
+    own = (ROW_KEY,) if kind == "restricted" else DATASTORE_OWN
+    data = replace(
+        with_columns(data, columns[0], own=own), location={"kind": kind, "schema": schema, "table": table}
+    )
+    return Found(data, grant, pool, own[0], f"{data.version}-{columns[1]}")
+
+
+async def limit_rate(parts: DeliveryParts, request: Request) -> dict[str, str]:
+    """Count the call against its key or address; raises TooManyRequests; headers for the answer otherwise."""
+    key = key_of(request)
+    caller = hashlib.sha256((key or address_of(request) or "-").encode()).hexdigest()[:32]
+    verdict = await parts.limiter.check(caller, parts.rates.key if key else parts.rates.public)
+    verdict.require()
+    return verdict.headers()
+
+
+async def permit(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Permit:
+    """Everything before the first row: raises the refusal that applies, says nothing about rows."""
+    limits = await limit_rate(parts, request)
+    try:
+        found = await look_up(parts, request, resource_id)
+    except DataNotLoaded:
+        await _decide_without_rows(parts, request, resource_id, query)
+        raise
+    if found.data.fields:
+        check_fields(query, list(found.data.by_name))
+    access = await decide_access(parts.runtime, request, found.data, found.grant, query)
+    if found.grant is not None and access.obligations.quota and access.obligations.quota.calls_minute:
+        minute = access.obligations.quota.calls_minute
+        (await parts.limiter.check(found.grant.id, Rate("grant", minute, minute))).require()
+    return Permit(parts, access, found.pool, found.key, found.version, limits)
+
+
+async def _decide_without_rows(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery
+) -> None:
+    """Whether rows are loaded is told only to those who may read them."""
+    runtime = parts.runtime
+    async with acquired(runtime.pool) as connection:
+        data = await find_object(connection, resource_id)
+        grant = await authenticate(runtime, connection, data, key_of(request))
+    if data.fields:
+        await decide_access(runtime, request, data, grant, replace(query, columns=None))
+
+
+def framing_of(query: DataQuery, permit: Permit, compiled: CompiledQuery, usage_id: str | None) -> Framing:
+    if query.format == "csv":
+        return CsvFraming(compiled.columns, spreadsheet=query.bom)
+    if query.format == "jsonl":
+        return JsonLinesFraming()
+    facts = {
+        "resource_id": permit.data.resource_id, "title": permit.data.title, "version": permit.version,
+        "usage_id": usage_id, "watermark": compiled.watermark,
+        "fields": [
+            {"name": name, "title": permit.data.by_name[name].title, "type": shown_type(compiled.types[name])}
+            for name in compiled.columns
+        ],
+    }
+    return JsonFraming(facts=facts)
+
+
+def shown_type(kind: str) -> str:
+    """The field type as it is told to callers: what we do not know better is text."""
+    return kind if kind in ("integer", "numeric", "date", "timestamp", "boolean") else "text"
+
+
+def headers_of(permit: Permit, query: DataQuery, watermark: str | None) -> dict[str, str]:
+    """Headers of a download, but for its usage."""
+    data = permit.data
+    stem = UNSAFE_IN_NAMES.sub("_", data.title or data.dataset_title or data.resource_id).strip(" ._") or "data"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "", data.dataset_name or data.resource_id) or "data"
+    identity = repr((permit.version, query, permit.grant.id if permit.grant else None))
+    headers = {
+        **permit.limits,
+        "Content-Disposition": (
+            f'attachment; filename="{plain}.{query.format}"; filename*=UTF-8\'\'{quote(stem, safe="")}.{query.format}'
+        ),
+        "ETag": f'W/"{hashlib.sha256(identity.encode()).hexdigest()[:32]}"',
+        "X-Govopen-Version": permit.version,
+        "Cache-Control": "private, no-store" if permit.grant else "no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "X-Accel-Buffering": "no",
+    }
+    if permit.grant:
+        headers["Vary"] = "Authorization"
+    if watermark:
+        headers["X-Govopen-Watermark"] = watermark
+    return headers
+
+
+async def download(permit: Permit, query: DataQuery) -> Response:
+    """Reserve and hand back the stream. Raises QuotaExhausted, RowsPerCallExceeded, Busy, DataNotLoaded."""
+    # Rows beyond a limit must be the same ones every time, so a limit puts them in order of their key.
+    compiled = permit.compile(query, limit=query.limit, cursor=0 if query.limit else None)
+    headers = headers_of(permit, query, compiled.watermark)
+    parts = permit.parts
+    grant = permit.grant
+    lease = await Lease.take(permit.pool)
+    running = Running(grant.id, permit.data.resource_id) if grant else None
+    try:
+        if grant is None or running is None:
+            await _still_there(lease, compiled)
+            framing = framing_of(query, permit, compiled, None)
+            delivery = Delivery(lease, _statement(framing, compiled), framing, _count_open(permit))
+        else:
+            parts.watch.add(running)
+            rows = await _count_rows(lease, compiled)
+            ask = permit.ask(compiled, rows)
+            await parts.recorder.reserve(ask)
+            framing = framing_of(query, permit, compiled, ask.id)
+            headers["X-Govopen-Usage-Id"] = ask.id
+            delivery = Delivery(
+                lease, _statement(framing, compiled), framing,
+                lambda served: parts.recorder.settle(ask, served), rows_max=rows, running=running,
+                on_end=lambda: parts.watch.discard(running),
+            )
+    except BaseException:
+        if running is not None:
+            parts.watch.discard(running)
+        await asyncio.shield(lease.throw_away())
+        raise
+    return DataStream(delivery, headers, MEDIA_TYPES[query.format])
+
+
+def _statement(framing: Framing, compiled: CompiledQuery) -> str:
+    return framing.select(compiled.sql_literal, compiled.columns, compiled.types)
+
+
+def _count_open(permit: Permit) -> Callable[[Served], asyncio.Future[None] | None]:
+    parts, resource_id = permit.parts, permit.data.resource_id
+    day = beijing_date(parts.runtime.clock.now())
+
+    def settle(served: Served) -> None:
+        parts.recorder.count_open(resource_id, day, served.rows, served.bytes)
+
+    return settle
+
+
+async def _count_rows(lease: Lease, compiled: CompiledQuery) -> int:
+    """Exactly the rows that will be sent, read in the snapshot they will be sent from."""
+    try:
+        rows: int = await lease.connection.fetchval(
+            f"SELECT count(*) FROM ({compiled.sql}) AS q", *compiled.params
+        )
+    except asyncpg.UndefinedTableError as fault:
+        raise DataNotLoaded from fault
+    return rows
+
+
+async def _still_there(lease: Lease, compiled: CompiledQuery) -> None:
+    """Fail before the first byte when the table went away meanwhile, and bind it to the snapshot."""
+    try:
+        await lease.connection.fetchval(f"SELECT 1 FROM ({compiled.sql}) AS q LIMIT 1", *compiled.params)
+    except asyncpg.UndefinedTableError as fault:
+        raise DataNotLoaded from fault
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: rows as JSON texts, and the cursor of the next one."""
+
+    items: Sequence[str]
+    next: str | None
+    headers: Mapping[str, str]
+
+
+async def page(permit: Permit, query: DataQuery) -> Page:
+    """Read and record one page: nothing is returned that is not durably recorded."""
+    parts = permit.parts
+    limit = query.limit or 1
+    identity = repr((permit.data.resource_id, permit.grant.id if permit.grant else None, query.identity))
+    after = parts.cursors.read(query.cursor, identity, permit.version) if query.cursor else 0
+    compiled = permit.compile(query, limit=limit + 1, cursor=after, with_key=True)
+    rows = await _fetch_page(permit.pool, compiled)
+    shown = rows[:limit]
+    headers = dict(permit.limits)
+    size = sum(len(row["item"]) for row in shown)
+    if permit.grant:
+        ask = permit.ask(compiled, len(shown))
+        await parts.recorder.record(ask, Served(len(shown), size))
+        headers["X-Govopen-Usage-Id"] = ask.id
+        headers["Cache-Control"] = "private, no-store"
+    else:
+        day = beijing_date(parts.runtime.clock.now())
+        parts.recorder.count_open(permit.data.resource_id, day, len(shown), size, downloads=0)
+    if compiled.watermark:
+        headers["X-Govopen-Watermark"] = compiled.watermark
+    more = parts.cursors.make(identity, permit.version, shown[-1]["key"]) if len(rows) > limit else None
+    return Page([row["item"] for row in shown], more, headers)
+
+
+async def _fetch_page(pool: asyncpg.Pool, compiled: CompiledQuery) -> list[asyncpg.Record]:
+    assert compiled.key is not None  # noqa: S101 - compiled with its key
+    shown = ", ".join(f"q.{quoted(name)}" for name in compiled.columns)
+    sql = (
+        f"SELECT q.{quoted(compiled.key)} AS key, (SELECT row_to_json(x)::text FROM (SELECT {shown}) AS x) AS item"
+        f" FROM ({compiled.sql}) AS q"
+    )
+    try:
+        async with acquired(pool) as connection:
+            return list(await connection.fetch(sql, *compiled.params, timeout=30))
+    except asyncpg.UndefinedTableError as fault:
+        raise DataNotLoaded from fault
+
+
+async def describe(parts: DeliveryParts, request: Request, resource_id: str) -> dict[str, Any]:
+    """The schema document: fields with the mask that would apply; never where the rows are."""
+    runtime = parts.runtime
+    try:
+        found = await look_up(parts, request, resource_id)
+        data, grant, version = found.data, found.grant, found.version
+    except DataNotLoaded:
+        async with acquired(runtime.pool) as connection:
+            data = await find_object(connection, resource_id)
+            grant = await authenticate(runtime, connection, data, key_of(request))
+        version = str(data.version)
+    decision = await decide_async(question(runtime, request, data, grant, DataQuery()))
+    allowed = set(decision.obligations.columns)
+    masks = decision.obligations.masks
+    return {
+        "resource_id": data.resource_id, "title": data.title, "dataset_title": data.dataset_title,
+        "open_attribute": data.open_attribute.value, "grade": data.grade.value, "version": version,
+        "access": "permit" if decision.permitted else "deny", "reasons": list(decision.codes),
+        "valid_until": grant.valid_until.astimezone(BEIJING).isoformat() if grant else None,
+        "fields": [
+            {
+                "name": one.name, "title": one.title, "type": shown_type(one.type), "grade": one.grade.value,
+                "open_attribute": one.open_attribute.value, "description": one.description,
+                "mask": str(masks.get(one.name) or one.mask or "") or None,
+                "available": one.name in allowed,
+            }
+            for one in data.fields
+        ],
+        "formats": ["csv", "jsonl", "json"],
+    }
