@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", metavar="FILE", dest="json_file")
     audit = add("audit", "导出或核验审计日志", "export or verify the audit log", _run_audit)
     audit.add_argument("rest", nargs=argparse.REMAINDER)
+    certificate = add("certificate", "离线校验登记凭证", "verify a certificate offline", _run_certificate)
+    certificate.add_argument("rest", nargs=argparse.REMAINDER)
     database = add("db", "升级业务数据库", "upgrade the service's database", _run_database)
     database.add_argument("verb", choices=["upgrade"])
     return top
@@ -75,6 +77,12 @@ def _run_audit(arguments: argparse.Namespace) -> int:
     return run(arguments.rest)
 
 
+def _run_certificate(arguments: argparse.Namespace) -> int:
+    from licensing.certificates.cli import main as run
+
+    return run(arguments.rest)
+
+
 def _run_database(_: argparse.Namespace) -> int:
     from ops.database import upgrade
 
@@ -83,7 +91,7 @@ def _run_database(_: argparse.Namespace) -> int:
     return 0
 
 
-PASS_THROUGH = ("demo", "audit")
+PASS_THROUGH = ("demo", "audit", "certificate")
 """Commands that read their own options."""
 
 
