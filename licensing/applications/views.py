@@ -23,6 +23,8 @@ VIEW = "application:view"
 APPLICANT_EVENTS = frozenset({
     E.EDIT, E.SUBMIT, E.ANSWER_SUPPLEMENT, E.WITHDRAW, E.ACCEPT_OFFER, E.SIGN,
 })
+INTERNAL_EVENTS = frozenset({E.PRICE_PROPOSED.value, E.PRICE_RETURNED.value})
+"""How a price came about inside the exchange; the applicant sees the offer that was made."""
 HOLDERS: dict[str, str] = {
     "form_review": "authority", "owner_review": "data_owner", "third_party_opinion": "data_owner",
     "pricing": "exchange_pricer", "supplement": "enterprise_member", "offer": "enterprise_admin",
@@ -228,7 +230,10 @@ async def document(tx: asyncpg.Connection, call: Call, application: Application)
         "row_filter": [dict(one) for one in application.row_filter], "masks": dict(application.masks),
         "supplement": application.review.supplement, "consultation": None if mine else application.review.consultation,
         "extension": _extension(application), "steps": steps_document(application),
-        "history": await history_of(tx, APPLICATION, application.id),
+        "history": [
+            one for one in await history_of(tx, APPLICATION, application.id)
+            if not (mine and one["event"] in INTERNAL_EVENTS)
+        ],
         "price_proposal": None if mine or proposal is None else dict(proposal),
         "offer": dict(application.offer) if application.offer else None,
         "created_by": application.created_by_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from authz import FixedClock
 from licensing import agreements, applications, grants
@@ -165,7 +166,7 @@ async def test_withdrawing_while_signing_voids_the_agreement(city: City) -> None
 async def test_every_step_left_evidence_with_actor_and_reason(city: City) -> None:
     done = await city.granted()
     rows = await city.runtime.pool.fetch(
-        "SELECT action, body FROM audit.entry WHERE body->>'object_id' = ANY($1) ORDER BY id",
+        "SELECT action, leaf FROM audit.entry WHERE object_id = ANY($1) ORDER BY id",
         [done["id"], done["agreement_id"], done["grant_id"]],
     )
     assert [row["action"] for row in rows] == [
@@ -174,7 +175,7 @@ async def test_every_step_left_evidence_with_actor_and_reason(city: City) -> Non
         "application.offer_accepted", "application.agreement_drafted", "agreement.signed", "application.signed",
         "agreement.countersigned", "grant.issued", "application.countersigned",
     ]
-    owner = next(row["body"] for row in rows if row["action"] == "application.owner_decided")
+    owner = json.loads(next(row["leaf"] for row in rows if row["action"] == "application.owner_decided"))
     assert owner["actor"] == "li"
     assert owner["reason"]
 
