@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
+import billing.usage.routes
 from billing.routes import invoices, payments, prices, settlements
 
 router = APIRouter()
-for _part in (prices, invoices, payments, settlements):
+for _part in (prices, invoices, payments, settlements, billing.usage.routes):
     router.include_router(_part.router)

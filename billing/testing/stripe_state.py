@@ -162,7 +162,8 @@ class StripeState:
             "object": "checkout.session", "mode": "payment", "status": "open", "payment_status": "unpaid",
             "amount_total": amount, "currency": currency.lower(),
             "client_reference_id": form.get("client_reference_id"), "metadata": form.get("metadata", {}),
-            "success_url": form["success_url"], "cancel_url": form.get("cancel_url"), "payment_intent": None, "customer": form.get("customer"),
+            "success_url": form["success_url"], "cancel_url": form.get("cancel_url"), "payment_intent": None,
+            "customer": form.get("customer"),
             "double_name": name, "double_intent_metadata": (form.get("payment_intent_data") or {}).get("metadata", {}),
             "expires_at": int(time.time()) + 86_400,
         })

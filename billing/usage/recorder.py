@@ -81,9 +81,10 @@ class UsageRecorder:
         self._closing = True
         self._wake.set()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            await asyncio.wait(self._tasks[:1], timeout=5)
             for task in self._tasks:
                 task.cancel()
+            await asyncio.wait(self._tasks)
         with contextlib.suppress(*AWAY):
             await self._write_open_sums()
             async with acquire(self._pool) as connection:
