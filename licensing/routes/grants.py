@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from authz import Call, CallDep, GrantState, RuntimeDep, organisations_where
+from authz import Call, CallDep, GrantState, RuntimeDep, beijing_date, organisations_where
 from licensing import grants
 from licensing.access import belongs_to, permits
 from licensing.errors import invalid
@@ -75,7 +75,7 @@ async def create_key(
     grant_id: str, body: KeyBody, response: Response, runtime: RuntimeDep, call: CallDep
 ) -> dict[str, Any]:
     """A new key. Its text is in this answer and never again, so the answer is not kept for replay either."""
-    if body.expires_on is not None and body.expires_on < call.now.date():
+    if body.expires_on is not None and body.expires_on < beijing_date(call.now):
         raise invalid("expires_on", "date_past", "不能早于今天", "must not be in the past")
     async with runtime.transaction() as tx:
         made, text = await keys.create(tx, call, grant_id, body.label, body.expires_on, audit=runtime.audit)
