@@ -42,13 +42,17 @@ UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 
 @dataclass(frozen=True)
 class Permit:
-    """A request that may be served: the decision and what it compiles against."""
+    """A request that may be served: the decision and what it compiles against.
+
+    ``version`` changes with the rows or the catalogue entry; ``generation`` only when the table was replaced.
+    """
 
     parts: DeliveryParts
     access: Access
     pool: asyncpg.Pool
     key: str
     version: str
+    generation: str
     limits: Mapping[str, str]
 
     @property
@@ -89,6 +93,7 @@ class Found:
     pool: asyncpg.Pool
     key: str
     version: str
+    generation: str
 
 
 async def look_up(parts: DeliveryParts, request: Request, resource_id: str) -> Found:
@@ -111,7 +116,8 @@ async def _with_rows(parts: DeliveryParts, data: DataObject, grant: GrantFacts |
     data = replace(
         with_columns(data, columns[0], own=own), location={"kind": kind, "schema": schema, "table": table}
     )
-    return Found(data, grant, pool, own[0], f"{data.version}-{columns[1]}")
+    mark = columns[1]
+    return Found(data, grant, pool, own[0], f"{data.version}-{mark}", mark.partition("-")[0])
 
 
 async def limit_rate(parts: DeliveryParts, request: Request) -> dict[str, str]:
@@ -137,7 +143,7 @@ async def permit(parts: DeliveryParts, request: Request, resource_id: str, query
     if found.grant is not None and access.obligations.quota and access.obligations.quota.calls_minute:
         minute = access.obligations.quota.calls_minute
         (await parts.limiter.check(found.grant.id, Rate("grant", minute, minute))).require()
-    return Permit(parts, access, found.pool, found.key, found.version, limits)
+    return Permit(parts, access, found.pool, found.key, found.version, found.generation, limits)
 
 
 async def _decide_without_rows(
@@ -278,7 +284,7 @@ async def page(permit: Permit, query: DataQuery) -> Page:
     parts = permit.parts
     limit = query.limit or 1
     identity = repr((permit.data.resource_id, permit.grant.id if permit.grant else None, query.identity))
-    after = parts.cursors.read(query.cursor, identity, permit.version) if query.cursor else 0
+    after = parts.cursors.read(query.cursor, identity, permit.generation) if query.cursor else 0
     compiled = permit.compile(query, limit=limit + 1, cursor=after, with_key=True)
     rows = await _fetch_page(permit.pool, compiled)
     shown = rows[:limit]
@@ -294,7 +300,7 @@ async def page(permit: Permit, query: DataQuery) -> Page:
         parts.recorder.count_open(permit.data.resource_id, day, len(shown), size, downloads=0)
     if compiled.watermark:
         headers["X-Govopen-Watermark"] = compiled.watermark
-    more = parts.cursors.make(identity, permit.version, shown[-1]["key"]) if len(rows) > limit else None
+    more = parts.cursors.make(identity, permit.generation, shown[-1]["key"]) if len(rows) > limit else None
     return Page([row["item"] for row in shown], more, headers)
 
 

@@ -367,9 +367,10 @@ async def test_every_delivery_is_in_the_evidence(
     client: httpx.AsyncClient, data: DataObject, granted: Granted, pool: asyncpg.Pool
 ) -> None:
     answer = await client.get(f"/data/v1/{data.resource_id}/rows", headers=granted.headers)
-    body = await pool.fetchval(
-        "SELECT body FROM audit.entry WHERE action = 'data.delivered' AND body->>'object_id' = $1", granted.id
+    leaf = await pool.fetchval(
+        "SELECT leaf FROM audit.entry WHERE action = 'data.delivered' AND object_id = $1", granted.id
     )
+    body = orjson.loads(leaf)
     (delivery,) = body["details"]["deliveries"]
     assert delivery["usage_id"] == answer.headers["x-govopen-usage-id"]
     assert delivery["rows"] == len(answer.json()["items"])
