@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import asyncpg
 import orjson
 from fastapi import Depends, Request
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic_core import PydanticCustomError
 
 from authz.foundation.errors import IdempotencyMismatch, NotSignedIn
 from authz.foundation.identity import Call, Identity, Role
@@ -33,12 +34,12 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    @model_validator(mode="before")
+    @field_validator("*", mode="after")
     @classmethod
-    def _storable(cls, data: Any) -> Any:
-        if not storable(data):
-            raise ValueError("文本中有不能保存的字符 / a text holds a character that cannot be stored")
-        return data
+    def _storable(cls, value: Any) -> Any:
+        if not storable(value):
+            raise PydanticCustomError("control_characters", "a text holds a character that cannot be stored")
+        return value
 
 
 def current_runtime(request: Request) -> Runtime:
