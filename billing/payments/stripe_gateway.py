@@ -17,6 +17,10 @@ CURRENCY = "cny"
 NETWORK_RETRIES = 2
 TOLERANCE_S = 300
 WEBHOOK_BYTES_MAX = 262_144
+_UNREADABLE = (
+    stripe.SignatureVerificationError, ValueError, TypeError, LookupError, AttributeError, RecursionError
+)
+"""What the SDK raises over a body or header that somebody made up."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class StripeGateway:
             self._client.construct_event(payload, signature, self._secret, TOLERANCE_S)
             event = orjson.loads(payload)
             stamps = [int(part[2:]) for part in signature.split(",") if part.startswith("t=")]
-        except (stripe.SignatureVerificationError, ValueError, TypeError, KeyError, AttributeError) as problem:
+        except _UNREADABLE as problem:
             raise WebhookRejected from problem
         if not isinstance(event, dict) or not _well_formed(event) or max(stamps) > time.time() + TOLERANCE_S:
             raise WebhookRejected
