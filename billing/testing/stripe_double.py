@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -162,8 +163,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1", choices=["127.0.0.1", "::1", "localhost"])
     parser.add_argument("--base-url", help="address of this double as the payer's browser reaches it")
-    parser.add_argument("--webhook-url")
-    parser.add_argument("--webhook-secret", default="")
+    parser.add_argument("--webhook-url", default=os.environ.get("GOVOPEN_STRIPE_WEBHOOK_URL"))
+    parser.add_argument("--webhook-secret", default=os.environ.get("GOVOPEN_STRIPE_WEBHOOK_SECRET", ""))
     parser.add_argument("--state", help="file that keeps everything across restarts")
     given = parser.parse_args()
     settings = Settings(

@@ -37,6 +37,7 @@ class Plan:
     bind: str = "127.0.0.1"
     demo: bool = False
     service_workers: int = 1
+    keeper: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Part:
     stop_signal: int = signal.SIGTERM
     stop_patience_s: float = 6.0
     start_patience_s: float = 60.0
+    lifeline: bool = False
+    """Outlives the supervisor on purpose: gets the reading end of a pipe for ``{lifeline}`` in its command."""
     store: bool = False
     """Stores stop last: others may still be writing."""
 
@@ -64,6 +67,8 @@ class Part:
 def build(plan: Plan) -> list[Part]:
     """Every part of the stack that ``plan`` describes, in no particular order."""
     parts = [*_stores(plan), *_setup(plan), *_ckan(plan), *_service(plan), _front(plan)]
+    if plan.keeper:
+        parts.append(_keeper(plan))
     names = {part.name for part in parts}
     missing = {need for part in parts for need in part.needs} - names
     if missing:
@@ -256,11 +261,26 @@ def _service(plan: Plan) -> list[Part]:
         port = plan.ports["stripe"]
         parts.append(
             Part(
-                "stripe", [*python("billing.testing.stripe_double"), "--port", str(port)],
+                "stripe",
+                [*python("billing.testing.stripe_double"), "--port", str(port),
+                 "--state", str(home.path / "stripe-double.json")],
                 service_env(plan, "stripe"), port, probe=probes.listens(port), stop_patience_s=2,
             )
         )
     return parts
+
+
+def _keeper(plan: Plan) -> Part:
+    """Starts the supervisor again when that is killed; a stack at a terminal has none and ends with it."""
+    given = {name: value for name, value in os.environ.items() if name not in ("GOVOPEN_PART", MARK)}
+    return Part(
+        "keeper",
+        [
+            sys.executable, "-I", "-S", str(SCRIPTS / "keeper.py"), "{lifeline}", str(plan.home.state),
+            *python("ops.stack.main"),
+        ],
+        {**given, MARK: str(plan.home.path), "GOVOPEN_PART": "keeper"}, lifeline=True, stop_patience_s=1,
+    )
 
 
 def _front(plan: Plan) -> Part:
