@@ -263,7 +263,7 @@ def _service(plan: Plan) -> list[Part]:
             Part(
                 "stripe",
                 [*python("billing.testing.stripe_double"), "--port", str(port),
-                 "--state", str(home.path / "stripe-double.json")],
+                 "--state", str(plan.home.path / "stripe-double.json")],
                 service_env(plan, "stripe"), port, probe=probes.listens(port), stop_patience_s=2,
             )
         )
