@@ -14,7 +14,7 @@ TERMS = "https://w3id.org/dpv#"
 
 
 def as_odrl(agreement: Agreement, site_url: str) -> dict[str, Any]:
-    """An ``odrl:Agreement``: permission to use the target for the purpose within term and quota, duties, prohibitions."""
+    """An ``odrl:Agreement``: permission to use the target for the purpose within term and quota, with its duties."""
     terms = agreement.terms
     scope, purpose = terms["scope"], terms["purpose"]
     base = f"{site_url}/v1"

@@ -17,7 +17,6 @@ from licensing.working_days import (
     calendar_knows_through,
 )
 
-
 NONE = WorkingDays(0)
 
 

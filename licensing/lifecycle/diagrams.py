@@ -24,10 +24,11 @@ def refreshed(text: str) -> str:
         marks = re.compile(
             rf"<!-- generated: {table.name} -->.*?<!-- end: {table.name} -->", re.DOTALL
         )
-        part = section(table)
-        text, found = marks.subn(lambda _, part=part: part, text)
-        if found != 1:
-            raise ValueError(f"the README has {found} places for the table {table.name}")
+        places = list(marks.finditer(text))
+        if len(places) != 1:
+            raise ValueError(f"the README has {len(places)} places for the table {table.name}")
+        (place,) = places
+        text = text[: place.start()] + section(table) + text[place.end() :]
     return text
 
 

@@ -288,6 +288,6 @@ def _flat(fault: dict[str, Any]) -> dict[str, Any]:
         case "union_tag_invalid":
             expected = str((fault.get("ctx") or {}).get("expected_tags", ""))
             return {**fault, "type": "literal_error", "loc": ("body", "event"), "ctx": {"expected": expected}}
-    if len(place) > 2 and place[0] == "body":
+    if len(place) > 1 and place[0] == "body":
         place = (place[0], *place[2:])
     return {**fault, "loc": place}
