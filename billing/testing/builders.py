@@ -163,6 +163,6 @@ async def a_billed_city(scene: Scene, *, since: datetime) -> dict[str, str]:
         ("alpha", "industry", priced), ("beta", "industry", priced), ("charity", "public_interest", {}),
     ):
         await scene.party(f"pty_{name}", f"{name} 公司", "enterprise" if price else "public_welfare")
-        spec = GrantSpec(f"pty_{name}", "res-city", since, use_class, **price)  # type: ignore[arg-type]
+        spec = GrantSpec(f"pty_{name}", "res-city", since, use_class, **price)
         grants[name] = await scene.grant(spec)
     return grants

@@ -49,7 +49,8 @@ async def soundness(pool: asyncpg.Pool) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "reference", ["ZD-202611-0001", "服务费ZD-202611-0001。", "ｚｄ２０２６１１－０００１", "zd 202611 0001", "ZD2026110001"]
+    "reference",
+    ["ZD-202611-0001", "服务费ZD-202611-0001。", "ｚｄ２０２６１１－０００１", "zd 202611 0001", "ZD2026110001"],
 )
 def test_numbers_are_found_as_people_write_them(reference: str) -> None:
     assert numbers_in(reference) == {"ZD-202611-0001"}
@@ -149,7 +150,8 @@ async def test_a_credit_note_on_a_paid_invoice_frees_what_was_paid(
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"amount_fen": 10.5}, "amount_fen"), ({"amount_fen": 10.0}, "amount_fen"), ({"amount_fen": "10"}, "amount_fen"),
+        ({"amount_fen": 10.5}, "amount_fen"), ({"amount_fen": 10.0}, "amount_fen"),
+        ({"amount_fen": "10"}, "amount_fen"),
         ({"amount_fen": 0}, "amount_fen"), ({"amount_fen": -5}, "amount_fen"), ({"amount_fen": 10**15}, "amount_fen"),
         ({"bank_serial": "x"}, "bank_serial"), ({"bank_serial": "1'; DROP"}, "bank_serial"),
         ({"received_on": "2026-12-09"}, "received_on"), ({"received_on": 1}, "received_on"), ({"payer": ""}, "payer"),

@@ -17,7 +17,8 @@ NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 def an_invoice_entry(key: str, net: int = 943, tax: int = 57, party: str = "pty_a") -> Entry:
     return Entry(
-        key, "invoice", "账单", legs_of((f"receivable:{party}", net + tax), ("revenue:res", -net), ("vat_payable", -tax)),
+        key, "invoice", "账单",
+        legs_of((f"receivable:{party}", net + tax), ("revenue:res", -net), ("vat_payable", -tax)),
         "invoice", key,
     )
 

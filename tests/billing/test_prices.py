@@ -162,8 +162,9 @@ async def test_over_http_from_ceiling_to_public_price_list(
     assert other.status_code == 403
     done = await client.post(f"/v1/rate-cards/{made['id']}/approve", json={"version": 1}, headers=staff("approver"))
     assert done.json()["state"] == "published"
-    prices = (await client.get("/v1/prices")).json()["items"]
-    assert [p["rates"][0]["pricing"]["tiers"][0]["amount_fen"] for p in prices if p["resource_id"] == "res-http"] == [18]
+    prices = {p["resource_id"]: p for p in (await client.get("/v1/prices")).json()["items"]}
+    assert prices["res-http"]["rates"][0]["pricing"]["tiers"][0]["amount_fen"] == 18
+    assert prices["res-http"]["ceilings"][0]["max_amount_fen"] == 20
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,8 @@ async def test_over_http_from_ceiling_to_public_price_list(
         ({"max_amount_fen": -1}, "max_amount_fen"), ({"max_amount_fen": 10**30}, "max_amount_fen"),
         ({"per": 0}, "per"), ({"meter": "bytes"}, "meter"), ({"effective_on": 0}, "effective_on"),
         ({"effective_on": "2026-02-30"}, "effective_on"), ({"surprise": 1}, "surprise"), ({"stage": None}, "stage"),
-        ({"resource_id": "'; DROP TABLE billing.ceiling; --"}, "resource_id"), ({"source_document": " "}, "source_document"),
+        ({"resource_id": "'; DROP TABLE billing.ceiling; --"}, "resource_id"),
+        ({"source_document": " "}, "source_document"),
     ],
 )
 async def test_bad_ceilings_are_named_by_field(

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -97,7 +97,7 @@ def known() -> dict[str, Any]:
 async def shop(
     client: httpx.AsyncClient, runtime: Runtime, clock: FixedClock, double: tuple[StripeState, str],
     known: dict[str, Any], committed: Any, give_role: Any,
-) -> AsyncIterator[Shop]:
+) -> Shop:
     state, address = double
     runtime.settings = replace(
         runtime.settings, stripe_key="sk_test_double", stripe_api_base=address, stripe_webhook_secret=SECRET
@@ -113,7 +113,7 @@ async def shop(
         await close_period(runtime, Call(OFFICER, runtime.clock.now(), "r"), Period(2026, 11))
         for row in await runtime.pool.fetch("SELECT * FROM billing.invoice"):
             known[row["party_id"].removeprefix("pty_")] = row
-    yield Shop(client, state, runtime, known)
+    return Shop(client, state, runtime, known)
 
 
 async def checkout(shop: Shop, name: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -143,7 +143,8 @@ async def test_forged_notifications_change_nothing(shop: Shop, staff: Any) -> No
     }).encode()
     now = int(time.time())
     for header in (
-        None, "", "t=,v1=", "garbage", "t=1,v1=é", f"t={now},v1=00", signature(body, "whsec_other"), signature(body, ""),
+        None, "", "t=,v1=", "garbage", "t=1,v1=é", f"t={now},v1=00",
+        signature(body, "whsec_other"), signature(body, ""),
         signature(body, SECRET, now - 3_600), signature(body, SECRET, now + 3_600), signature(body + b" ", SECRET),
     ):
         answer = await shop.post(body, header.encode() if header else header)  # type: ignore[arg-type]
@@ -271,7 +272,8 @@ async def test_a_refund_that_fails_after_all_is_reversed(shop: Shop) -> None:
     refund = await pool.fetchrow("SELECT * FROM billing.refund")
     item = {"id": refund["external_id"], "object": "refund", "amount": 235, "status": "failed",
             "metadata": {"refund_id": refund["id"]}}
-    body = json.dumps({"id": "evt_failed", "object": "event", "type": "refund.failed", "data": {"object": item}}).encode()
+    event = {"id": "evt_failed", "object": "event", "type": "refund.failed", "data": {"object": item}}
+    body = json.dumps(event).encode()
     for _ in range(2):
         await shop.post(body, signature(body, SECRET))
     assert await pool.fetchval("SELECT state FROM billing.refund") == "failed"
@@ -307,7 +309,7 @@ async def test_when_the_provider_is_away_the_caller_is_told(shop: Shop, staff: A
     assert (await shop.post(b"{}", "t=1,v1=a")).status_code == 404
 
 
-# -- the double itself ---------------------------------------------------------------------------------------------------
+# -- the double itself ---
 
 
 def test_form_encoding_is_read_as_stripe_writes_it() -> None:
@@ -343,7 +345,8 @@ def test_the_double_signs_retries_and_remembers(tmp_path: Any) -> None:
                         state_file=str(tmp_path / "double.json"), retry_s=(0.05, 0.05, 0.05))
     state = StripeState(settings)
     state.start()
-    intent = state.once("k", "op", b"", lambda: state.create_intent({"amount": "100", "currency": "cny", "confirm": "true"}))
+    form = {"amount": "100", "currency": "cny", "confirm": "true"}
+    intent = state.once("k", "op", b"", lambda: state.create_intent(form))
     deadline = time.monotonic() + 5
     while len(seen) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
