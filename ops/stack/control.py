@@ -105,6 +105,7 @@ def up(
     if running is None:
         _check(home, int(environment["GOVOPEN_PORT"]))
         home.write_state({**home.read_state(), "state": "starting", "supervisor": None, "parts": {}, "error": None})
+        environment["GOVOPEN_KEEPER"] = "0" if attached else "1"
         out = (home.logs / "supervisor.out").open("wb")
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ops.stack.main"], env=environment, cwd=home.path,

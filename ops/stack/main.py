@@ -37,6 +37,7 @@ def make_plan(home: Home, port: int, site_url: str, bind: str, demo: bool) -> Pl
     return Plan(
         home=home, port=port, ports=choose_ports(remembered), site_url=site_url, bind=bind, demo=demo,
         service_workers=int(os.environ.get("GOVOPEN_SERVICE_WORKERS") or 1),
+        keeper=os.environ.get("GOVOPEN_KEEPER") == "1",
     )
 
 

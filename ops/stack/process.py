@@ -27,11 +27,15 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         _libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
-def child_setup(parent: int, uid: int | None = None, gid: int | None = None) -> Callable[[], None]:
+def child_setup(
+    parent: int, uid: int | None = None, gid: int | None = None, *, survives: bool = False
+) -> Callable[[], None]:
     """What a child does between fork and exec: own group, other user if asked, death with the parent."""
 
     def prepare() -> None:
         os.setpgid(0, 0)
+        if survives:
+            return
         if uid is not None and gid is not None:
             os.setgroups([])
             os.setgid(gid)

@@ -72,6 +72,7 @@ class Supervisor:
         self.failure: StartFailed | None = None
         self.started = time.monotonic()
         self.state = "starting"
+        self._writing_end: int | None = None
 
     async def run(self) -> None:
         """Returns after an orderly stop; raises StartFailed (after stopping everything) when the start failed."""
@@ -203,15 +204,27 @@ class Supervisor:
     async def _spawn(self, one: Running) -> asyncio.subprocess.Process:
         part = one.part
         uid, gid = part.account or (None, None)
+        read_end, command = self._lifeline(part)
         with (self.home.logs / f"{part.name}.log").open("ab") as out:
             process = await asyncio.create_subprocess_exec(
-                *part.command, env=part.env, cwd="/" if part.account else str(self.home.path),
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                preexec_fn=child_setup(os.getpid(), uid, gid),
+                *command, env=part.env, cwd="/" if part.account else str(self.home.path),
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=[read_end] if read_end else [],
+                preexec_fn=child_setup(os.getpid(), uid, gid, survives=part.lifeline),
             )
+        if read_end:
+            os.close(read_end)
         one.process, one.pid, one.created = process, process.pid, created_at(process.pid)
         self._write()
         return process
+
+    def _lifeline(self, part: Part) -> tuple[int | None, list[str]]:
+        """For a part that watches us: a pipe of which we keep the writing end as long as we live."""
+        if not part.lifeline:
+            return None, part.command
+        if self._writing_end is not None:
+            os.close(self._writing_end)
+        read_end, self._writing_end = os.pipe()
+        return read_end, [word.replace("{lifeline}", str(read_end)) for word in part.command]
 
     async def _stop_all(self) -> None:
         """Everything that uses a store first, all at once; then the stores."""
