@@ -30,7 +30,7 @@ PAGE_ROWS = 20
 FACET_LIMIT = 60
 QUERY_CHARS_MAX = 200
 PAGES_MAX = 1000
-SYNTAX = re.compile(r'[+\-&|!(){}\[\]^"~*?:\\/]')
+SYNTAX = re.compile(r'[+\-&|!(){}\[\]^"~*?:\\/]|\b(?:AND|OR|NOT)\b')
 
 
 @dataclass
