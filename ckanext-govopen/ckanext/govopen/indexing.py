@@ -16,7 +16,7 @@ def read_items(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, str) and value:
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return []
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 

@@ -90,8 +90,13 @@ def _after_flush(session: Session, _context: Any) -> None:
     for objects, verb in ((session.new, "created"), (session.dirty, "updated"), (session.deleted, "purged")):
         for found in list(objects):
             kind = KINDS.get(type(found))
-            if kind:
+            if kind and not _is_site_user(found):
                 _record(session, kind, found, verb)
+
+
+def _is_site_user(found: Any) -> bool:
+    """CKAN's own account, which it makes for itself at its first start, before any extension has its tables."""
+    return isinstance(found, model.User) and found.name == tk.config.get("ckan.site_id")
 
 
 def _record(session: Session, kind: str, found: Any, verb: str) -> None:

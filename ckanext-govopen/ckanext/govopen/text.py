@@ -1,6 +1,9 @@
-"""The language of the person who is asking."""
+"""The language of the person who is asking, and text that no database takes."""
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 import ckan.plugins.toolkit as tk
 from flask import has_request_context
@@ -16,3 +19,20 @@ def language() -> str:
 def accept_language() -> str:
     """The current language as the service expects it in Accept-Language."""
     return "zh-CN" if language().startswith("zh") else "en"
+
+
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+DEPTH_MAX = 40
+
+
+def unstorable(value: Any, depth: int = 0) -> bool:
+    """Whether a value holds, at any depth, U+0000 or half a surrogate pair, or is nested without reason."""
+    if isinstance(value, str):
+        return bool(UNSTORABLE.search(value))
+    if isinstance(value, dict):
+        return depth > DEPTH_MAX or any(
+            unstorable(key, depth + 1) or unstorable(one, depth + 1) for key, one in value.items()
+        )
+    if isinstance(value, list | tuple):
+        return depth > DEPTH_MAX or any(unstorable(one, depth + 1) for one in value)
+    return False

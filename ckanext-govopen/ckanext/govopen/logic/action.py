@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import ckan.plugins.toolkit as tk
 from ckan import model
 from ckanext.govopen import guards, identity, outbox, publication, sealing
 from ckanext.govopen.gateway import ServiceAway, ServiceProblem
+from ckanext.govopen.text import unstorable
 
 Context = dict[str, Any]
 DataDict = dict[str, Any]
@@ -18,6 +19,7 @@ Action = Callable[[Context, DataDict], Any]
 LISTS_OF_OBJECTS = (
     "resources", "tags", "groups", "extras", "relationships_as_object", "relationships_as_subject",
 )
+STRUCTURED = (*LISTS_OF_OBJECTS, "items", "organization", "plugin_data", "tracking_summary", "resource_ids", "users")
 ATTRIBUTED = (
     "package_delete", "dataset_purge", "organization_create", "organization_update", "organization_patch",
     "organization_delete", "organization_purge", "group_create", "group_update", "group_delete", "group_purge",
@@ -87,19 +89,29 @@ def package_update(next_action: Action, context: Context, data_dict: DataDict) -
 def shaped(data_dict: DataDict) -> DataDict:
     """The dataset with described fields as text, as CKAN's validation takes apart any list of objects.
 
-    Raises ValidationError where a list of objects is something else, on which CKAN's own code would crash.
+    Raises ValidationError where a value has a shape on which CKAN's own code would crash.
     """
     for name in LISTS_OF_OBJECTS:
         value = data_dict.get(name)
         if value is not None and not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):
-            raise tk.ValidationError({name: [tk._("Must be a list of objects")]})
+            _refuse_shape(name, tk._("Must be a list of objects"))
+    for name, value in data_dict.items():
+        if isinstance(value, dict | list) and name not in STRUCTURED:
+            _refuse_shape(name, tk._("Must be text"))
+        if unstorable(value):
+            _refuse_shape(name, tk._("Contains characters that cannot be stored"))
     _texts(data_dict, "items")
     for resource in data_dict.get("resources") or []:
         _texts(resource, "govopen_fields")
         for name, value in resource.items():
             if isinstance(value, list) and value and isinstance(value[0], dict):
-                raise tk.ValidationError({"resources": [{name: [tk._("Must be text")]}]})
+                _refuse_shape("resources", tk._("Must be text"), name)
     return data_dict
+
+
+def _refuse_shape(name: str, sentence: str, inner: str = "name") -> NoReturn:
+    """CKAN writes its summary of errors from objects where a list of objects stands, from lists elsewhere."""
+    raise tk.ValidationError({name: [{inner: [sentence]}] if name in LISTS_OF_OBJECTS else [sentence]})
 
 
 def _texts(holder: DataDict, name: str) -> None:

@@ -5,7 +5,6 @@ These run inside CKAN's validation on its flattened data; keys of resources are 
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from zoneinfo import ZoneInfo
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan import model
-from ckanext.govopen import codes, sealing
+from ckanext.govopen import codes, sealing, text
 from ckanext.govopen import vocabularies as lists
+from ckanext.govopen.indexing import read_items
 from ckanext.govopen.model import CatalogCode
 
 Data = dict[Any, Any]
@@ -129,7 +129,7 @@ def consistent(key: Any, data: Data, errors: Data, context: Any) -> None:
     """Rules between fields (DOMAIN: CAT-01, CAT-11, CAT-12, CAT-14)."""
     attribute = value_of(data, "open_attribute")
     required = tk._("Required for data that is {attribute}").format(
-        attribute=lists.label("open_attribute", attribute, str(tk.h.lang() or "zh")) if attribute else ""
+        attribute=lists.label("open_attribute", attribute, text.language()) if attribute else ""
     )
     needs = {"conditional": CONDITIONAL_NEEDS, "closed": CLOSED_NEEDS}.get(attribute, ())
     for name in needs:
@@ -144,28 +144,22 @@ def consistent(key: Any, data: Data, errors: Data, context: Any) -> None:
         refuse(errors, "time_end", tk._("The end lies before the beginning"))
     _check_fields(data, errors, value_of(data, "items"), attribute, value_of(data, "grade"), "items")
     for number in resource_numbers(data):
-        text = data.get(("resources", number, "govopen_fields"))
+        described = data.get(("resources", number, "govopen_fields"))
         own = data.get(("resources", number, "grade"))
         grade = own if isinstance(own, str) and own else value_of(data, "grade")
-        if isinstance(text, str) and text:
-            _check_fields(data, errors, text, attribute_of(data, number), grade, "resources", number)
+        if isinstance(described, str) and described:
+            _check_fields(data, errors, described, attribute_of(data, number), grade, "resources", number)
         if attribute_of(data, number) == "unconditional" and attribute == "closed":
             place = ("resources", number, "open_attribute")
             errors.setdefault(place, []).append(tk._("A dataset that is not open cannot have an open resource"))
 
 
 def _check_fields(
-    data: Data, errors: Data, text: str, attribute: str, grade: str, name: str, number: int | None = None
+    data: Data, errors: Data, described: str, attribute: str, grade: str, name: str, number: int | None = None
 ) -> None:
     """No field is graver than its dataset, nor, in open data, less open."""
     place = (name,) if number is None else (name, number, "govopen_fields")
-    try:
-        items = json.loads(text) if text else []
-    except ValueError:
-        return
-    if not isinstance(items, list):
-        return
-    for item in (item for item in items if isinstance(item, dict)):
+    for item in read_items(described):
         own = item.get("grade")
         if own and grade in lists.GRADES and own in lists.GRADES and lists.graver(own, grade) != grade:
             errors.setdefault(place, []).append(

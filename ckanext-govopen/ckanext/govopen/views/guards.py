@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import ckan.plugins.toolkit as tk
 from ckan import model
 from ckanext.govopen import sealing
+from ckanext.govopen.text import unstorable
 from flask import Blueprint, jsonify, request
 
 blueprint = Blueprint("govopen_guards", __name__)
 
+SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])|\x00")
 ALLOWED_ENDPOINTS = frozenset({"read", "edit", "delete", "search", "new"})
 """Pages about the catalogue entry; whatever else takes a resource id gives out or takes in data."""
 GUARDED_BLUEPRINTS = ("resource", "dataset_resource", "datastore", "file", "xloader", "datapusher")
+
+
+@blueprint.before_app_request
+def refuse_unstorable() -> Any:
+    """Answer 400 to U+0000 and broken surrogates wherever they come, as CKAN's queries would crash on them."""
+    if unstorable(request.path) or unstorable(dict(request.args.lists())):
+        return _malformed()
+    if request.method not in ("POST", "PUT", "PATCH"):
+        return None
+    if request.mimetype == "application/json" or request.path.startswith("/api/"):
+        raw = request.get_data(cache=True) if not request.mimetype.startswith("multipart/") else b""
+        if SUSPECT.search(raw):
+            try:
+                found = json.loads(raw)
+            except (ValueError, RecursionError):
+                return None
+            return _malformed() if unstorable(found) else None
+        return None
+    return _malformed() if unstorable(dict(request.form.lists())) else None
+
+
+def _malformed() -> Any:
+    sentence = tk._("Contains characters that cannot be stored")
+    if request.path.startswith("/api/") or "/api/" in request.path[:8]:
+        answer = jsonify({"success": False, "error": {"__type": "Bad request", "message": sentence}})
+        answer.status_code = 400
+        return answer
+    return tk.abort(400, sentence)
 
 
 @blueprint.before_app_request

@@ -1,0 +1,107 @@
+"""A migrated CKAN for the run, a double of the service per test, and people to act as."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+import pytest
+from ckan.tests import factories
+from ckanext.govopen.testing import ServiceDouble
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def token_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The private key that signs tokens for the service."""
+    file = tmp_path_factory.mktemp("keys") / "token.pem"
+    key = Ed25519PrivateKey.generate()
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return file
+
+
+@pytest.fixture(scope="session")
+def prepared() -> dict[str, Any]:
+    """What has been made once for the run."""
+    return {}
+
+
+@pytest.fixture
+def migrated(
+    with_plugins: Any, prepared: dict[str, Any], reset_db: Any, reset_index: Any, migrate_db_for: Any
+) -> None:
+    """An empty database with the extension's tables and those of the plugins it runs beside."""
+    if not prepared:
+        reset_db()
+        migrate_db_for("activity")
+        migrate_db_for("govopen")
+        reset_index()
+        prepared["database"] = True
+
+
+@pytest.fixture
+def service(
+    migrated: None, ckan_config: Any, monkeypatch: pytest.MonkeyPatch, token_key: Path
+) -> Iterator[ServiceDouble]:
+    """The double, with CKAN pointed at it."""
+    double = ServiceDouble()
+    monkeypatch.setitem(ckan_config, "ckanext.govopen.service_url", double.url)
+    monkeypatch.setitem(ckan_config, "ckanext.govopen.token_key_file", str(token_key))
+    yield double
+    double.stop()
+
+
+@pytest.fixture
+def people(service: ServiceDouble, prepared: dict[str, Any]) -> dict[str, Any]:
+    """A department with its editor, an editor of another department, somebody else and a system administrator.
+
+    They are made once for the run, as making a user's password takes long.
+    """
+    if "people" not in prepared:
+        editor, stranger, outsider = factories.User(), factories.User(), factories.User()
+        own = factories.Organization(
+            users=[{"name": editor["name"], "capacity": "editor"}], name=f"org-{uuid.uuid4().hex[:8]}",
+            title="民政局",
+        )
+        other = factories.Organization(
+            users=[{"name": stranger["name"], "capacity": "editor"}], name=f"org-{uuid.uuid4().hex[:8]}",
+        )
+        prepared["people"] = {
+            "editor": editor, "stranger": stranger, "outsider": outsider, "sysadmin": factories.Sysadmin(),
+            "org": own, "other_org": other,
+        }
+    found: dict[str, Any] = prepared["people"]
+    return found
+
+
+@pytest.fixture
+def act(people: dict[str, Any]) -> Call:
+    """Call an action with its permissions checked: ``act("editor", "package_create", **data)``."""
+
+    def call(who: str | None, action: str, **data: Any) -> Any:
+        name = people[who]["name"] if who else ""
+        context = {"user": name, "ignore_auth": False}
+        return tk.get_action(action)(context, data)
+
+    return call
+
+
+@pytest.fixture
+def headers_of(people: dict[str, Any]) -> Callable[[str | None], dict[str, str]]:
+    """Headers of a request by a person's API token; none for the anonymous."""
+
+    def make(who: str | None) -> dict[str, str]:
+        if who is None:
+            return {}
+        token = tk.get_action("api_token_create")(
+            {"ignore_auth": True, "user": people[who]["name"]}, {"user": people[who]["name"], "name": "test"}
+        )
+        return {"Authorization": token["token"]}
+
+    return make
