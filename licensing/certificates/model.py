@@ -13,7 +13,7 @@ KINDS = {"resource": ("公共数据资源", "Public data resource"), "product": 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The registered facts behind a 登记结果查询码 (发改数据规〔2025〕26号, 第十三、十五条). Dates are Beijing dates."""
+    """The facts behind a 登记结果查询码 (发改数据规〔2025〕26号, 第十三、十五条). Dates are Beijing dates."""
 
     code: str
     registration_id: str

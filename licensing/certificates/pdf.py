@@ -24,7 +24,7 @@ def qr_svg(address: str) -> str:
     """The QR code of an address as an SVG document, error correction M."""
     buffer = io.BytesIO()
     segno.make(address, error="m", micro=False).save(
-        buffer, kind="svg", scale=4, border=2, xmldecl=False, svgclass=None, lineclass=None, title="QR",
+        buffer, kind="svg", scale=4, border=2, xmldecl=False, svgclass=None, lineclass=None, title="QR", light="white",
     )
     return buffer.getvalue().decode()
 

@@ -22,6 +22,11 @@ Long = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_no_
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+SOURCE_MODES = {
+    "duty": "履职产生", "collection": "采集", "sharing": "共享取得", "agreement": "协议取得", "derived": "衍生",
+}
+
+
 class Source(Body):
     """(2) lawful and compliant origin."""
 

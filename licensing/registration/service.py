@@ -27,7 +27,7 @@ from licensing.limits import Limit
 from licensing.numbers import next_number
 from licensing.parties import service as parties
 from licensing.registration import store
-from licensing.registration.content import Content
+from licensing.registration.content import SOURCE_MODES, Content
 from licensing.registration.errors import (
     NoSuchObjection,
     NoticeNotOver,
@@ -280,7 +280,7 @@ class RegistrationService:
             code=coded.code, registration_id=coded.id, registrant=coded.party_name,
             registrant_code=coded.party_code, kind=content["kind"], title=content["title"],
             summary=content["summary"], domain=content["domain"],
-            source=f"{content['source']['mode']}: {content['source']['basis'][:200]}", scale=content["scale"],
+            source=f"{SOURCE_MODES[content['source']['mode']]}：{content['source']['basis'][:200]}", scale=content["scale"],
             update_cycle=content["update_cycle"], region=content["region"], restrictions=content["restrictions"],
             registrar=registrar, coded_on=coded.coded_on, valid_from=coded.coded_on, valid_until=coded.valid_until,
             evidence_algorithm=content["evidence"]["algorithm"], evidence_digest=content["evidence"]["digest"],
