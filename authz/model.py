@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
 FieldType = Literal["text", "integer", "numeric", "date", "timestamp", "boolean"]
@@ -83,6 +83,10 @@ class Mask:
     @classmethod
     def parse(cls, text: str) -> Mask:
         """Read a mask as it is written in a grant; raises ValueError for any that is not known."""
+        return _parsed_mask(str(text))
+
+    @classmethod
+    def _read(cls, text: str) -> Mask:
         kind, _, detail = str(text).partition(":")
         if kind == "partial" and not detail:
             detail = "middle"
@@ -103,6 +107,11 @@ class Mask:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.detail}" if self.detail else self.kind
+
+
+@lru_cache(maxsize=1_024)
+def _parsed_mask(text: str) -> Mask:
+    return Mask._read(text)
 
 
 FilterOp = Literal["eq", "in", "prefix", "gte", "lte"]

@@ -23,10 +23,12 @@ log = logging.getLogger("govopen.authz")
 K_FLOOR = 10
 """Smallest group that an aggregate over restricted rows may show."""
 
-KNOWN_DUTIES = frozenset({"columns", "masks", "row_filter", "quota", "watermark", "log_level", "k_floor"})
+KNOWN_DUTIES = frozenset({"columns", "masks", "row_filter", "quota", "watermark", "log_level", "grain"})
 
-MEANINGS = (("row_filter", "grant"), ("quota", "grant"), ("watermark", "grantee"), ("k_floor", "default"))
-"""Where the value of a duty that the policy names is taken from."""
+MEANINGS = (
+    ("row_filter", ("grant",)), ("quota", ("grant",)), ("watermark", ("grantee",)), ("grain", ("read", "aggregate")),
+)
+"""What the policy may say of a duty whose value is taken from the grant or from here."""
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +68,7 @@ async def decide_async(request: DecisionRequest, engine: PolicyEngine | None = N
 
 def _stamp(at: datetime) -> str:
     """An instant as text of fixed width, so that text order is time order in every engine."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def effective_mask(own: Mask | None, granted: Mask | None) -> Mask | None:
@@ -166,8 +168,8 @@ def _obligations(request: DecisionRequest, answer: Mapping[str, Any]) -> Obligat
     if not duties.keys() <= KNOWN_DUTIES:
         raise EngineFailure("an obligation is not known")
     data, grant = request.object, request.grant
-    for name, meant in MEANINGS:
-        if duties.get(name, meant) != meant or (name in duties and grant is None):
+    for name, meanings in MEANINGS:
+        if name in duties and (duties[name] not in meanings or grant is None):
             raise EngineFailure(f"obligation {name} is not known")
     if duties["log_level"] not in ("summary", "full"):
         raise EngineFailure("obligation log_level is not known")
@@ -182,7 +184,7 @@ def _obligations(request: DecisionRequest, answer: Mapping[str, Any]) -> Obligat
         watermark=grant.party_id if grant is not None and "watermark" in duties else None,
         quota=grant.quota if grant is not None and "quota" in duties else None,
         log_level=cast(LogLevel, duties["log_level"]),
-        k_floor=K_FLOOR if "k_floor" in duties else None,
+        k_floor=K_FLOOR if duties.get("grain") == "aggregate" else None,
     )
 
 

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authz import Decision, DecisionIsNotBoolean, Denied, Effect, Mask, OpenAttribute, Reason, decide, decide_async
@@ -152,6 +152,8 @@ def test_hidden_columns_are_left_out() -> None:
 
 # --- random requests ------------------------------------------------------------------------------------------------
 
+EMBEDDED = EmbeddedEngine()
+SERVERS: dict[str, OpaEngine] = {}
 NAMES = ["name", "uscc", "region", "phone", "note", "nothing"]
 grants = st.none() | st.builds(
     a_grant,
@@ -199,6 +201,15 @@ def test_permit_has_no_reason_and_denial_has_one(request: Any) -> None:
         assert request.grant is not None
         assert set(decision.obligations.columns) <= set(request.grant.columns)
         assert decision.obligations.row_filter == request.grant.row_filter
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(requests)
+def test_opa_server_and_embedded_engine_agree(opa_url: str, request: Any) -> None:
+    """The same decision, reasons and duties from both, on random requests."""
+    if opa_url not in SERVERS:
+        SERVERS[opa_url] = OpaEngine(opa_url, timeout_s=10)
+    assert decide(request, SERVERS[opa_url]) == decide(request, EMBEDDED)
 
 
 # --- failures -------------------------------------------------------------------------------------------------------

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from authz.pdp import bundle
@@ -99,46 +93,13 @@ def test_bundle_calls_only_allowed_builtins(tmp_path: Path, monkeypatch: pytest.
     bundle.check_bundle.cache_clear()
 
 
-def opa_binary() -> str | None:
-    return os.environ.get("GOVOPEN_TEST_OPA") or shutil.which("opa")
-
-
-@pytest.fixture(scope="module")
-def opa_url() -> Iterator[str]:
-    """A real OPA server on a free port; the tests say so when there is none to run."""
-    binary = opa_binary()
-    if binary is None:
-        print("did not run: no OPA server; put opa on the path or name it in GOVOPEN_TEST_OPA")
-        pytest.skip("no OPA server: put opa on the path or name it in GOVOPEN_TEST_OPA")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [binary, "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error", "--disable-telemetry"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(100):
-        try:
-            if httpx.get(f"{url}/health").status_code == 200:
-                break
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait(10)
-
-
-def test_rego_tests_by_opa() -> None:
-    binary = opa_binary()
-    if binary is None:
-        pytest.skip("no OPA: put opa on the path or name it in GOVOPEN_TEST_OPA")
+def test_rego_tests_by_opa(opa_binary: str) -> None:
     done = subprocess.run(
-        [binary, "test", "--ignore", "*.json", str(bundle.POLICIES)], capture_output=True, text=True, check=False,
+        [opa_binary, "test", "--ignore", "*.json", str(bundle.POLICIES)], capture_output=True, text=True, check=False,
     )
     assert done.returncode == 0, done.stdout[-2_000:]
     strict = subprocess.run(
-        [binary, "check", "--strict", "--ignore", "*.json", str(bundle.POLICIES)], capture_output=True, text=True,
+        [opa_binary, "check", "--strict", "--ignore", "*.json", str(bundle.POLICIES)], capture_output=True, text=True,
         check=False,
     )
     assert strict.returncode == 0, strict.stderr

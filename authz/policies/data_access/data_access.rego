@@ -21,49 +21,34 @@ package govopen.data_access
 # entrypoint: true
 decision := {
 	"effect": "permit",
-	"obligations": {"columns": _open_columns, "masks": input.masks, "log_level": "summary"},
-} if _open_to_everyone
+	"obligations": {
+		"columns": _granted_columns,
+		"masks": input.masks,
+		"row_filter": "grant",
+		"quota": "grant",
+		"watermark": "grantee",
+		"log_level": "full",
+		"grain": input.action,
+	},
+} if _granted
 
 else := {
 	"effect": "permit",
-	"obligations": object.union(
-		{
-			"columns": _granted_columns,
-			"masks": input.masks,
-			"row_filter": "grant",
-			"quota": "grant",
-			"watermark": "grantee",
-			"log_level": "full",
-		},
-		_aggregate_duties,
-	),
+	"obligations": {"columns": _open_columns, "masks": input.masks, "log_level": "summary"},
 } if {
-	_granted
+	_open_to_everyone
 }
 
 else := {"effect": "deny", "reasons": reasons, "fields_refused": _fields_refused}
 
-_open_to_everyone if {
-	object := input.object
-	object.open_attribute == "unconditional"
-	object.grade in {"general-4", "general-3", "general-2", "general-1"}
-	object.has_personal_info == false
-	is_boolean(object.shared)
-	is_string(object.resource_id)
-	input.action in {"read", "aggregate"}
-	input.channel in {"api", "download", "verify", "analysis", "offline"}
-	input.subject.kind in {"public", "user", "grant", "key"}
-	is_string(input.now)
-	_fields_within(_open_columns)
-}
-
+# Alternatives are written `true in {one, other}`: cheaper than a rule, and undefined when either cannot be computed.
 _granted if {
 	object := input.object
 	grant := input.grant
 	object.open_attribute in {"unconditional", "conditional"}
-	object.grade in {"important", "general-4", "general-3", "general-2", "general-1"}
-	_needs_grant(object)
+	true in {object.open_attribute == "conditional", object.grade == "important"}
 	true in {object.open_attribute == "conditional", object.has_personal_info == false}
+	object.grade in {"important", "general-4", "general-3", "general-2", "general-1"}
 	is_boolean(object.has_personal_info)
 	input.action in {"read", "aggregate"}
 	input.subject.kind in {"user", "grant", "key"}
@@ -89,16 +74,28 @@ _granted if {
 	is_string(grant.scenario)
 	input.scenario in {null, grant.scenario}
 	input.quota_exhausted == false
-	_fields_within(_granted_columns)
+	true in {input.fields == null, is_array(input.fields)}
+	input.fields != []
+	_granted_columns != set()
+	_asked - _granted_columns == set()
 }
 
-_needs_grant(object) if object.open_attribute == "conditional"
-
-_needs_grant(object) if object.grade == "important"
-
-_aggregate_duties := {"k_floor": "default"} if input.action == "aggregate"
-
-else := {}
+_open_to_everyone if {
+	object := input.object
+	object.open_attribute == "unconditional"
+	object.grade in {"general-4", "general-3", "general-2", "general-1"}
+	object.has_personal_info == false
+	is_boolean(object.shared)
+	is_string(object.resource_id)
+	input.action in {"read", "aggregate"}
+	input.channel in {"api", "download", "verify", "analysis", "offline"}
+	input.subject.kind in {"public", "user", "grant", "key"}
+	is_string(input.now)
+	true in {input.fields == null, is_array(input.fields)}
+	input.fields != []
+	_open_columns != set()
+	_asked - _open_columns == set()
+}
 
 # --- object -----------------------------------------------------------------------------------------------------
 
@@ -354,17 +351,6 @@ _fields_refused := _asked - _may_have
 _asked := {name |
 	is_array(input.fields)
 	some name in input.fields
-}
-
-_fields_within(columns) if {
-	input.fields == null
-	columns != set()
-}
-
-_fields_within(columns) if {
-	is_array(input.fields)
-	input.fields != []
-	_asked - columns == set()
 }
 
 reasons contains "fields_unknown" if {

@@ -91,6 +91,7 @@ test_permit_grant_whole_answer if {
 			"quota": "grant",
 			"watermark": "grantee",
 			"log_level": "full",
+			"grain": "read",
 		},
 	}
 }
@@ -108,9 +109,9 @@ test_permit_stated_purpose if {
 	answer.effect == "permit"
 }
 
-test_permit_aggregate_has_floor if {
+test_permit_aggregate_stays_one if {
 	answer := data_access.decision with input as _with({"action": "aggregate"})
-	answer.obligations.k_floor == "default"
+	answer.obligations.grain == "aggregate"
 }
 
 test_permit_shared_with_consent if {
