@@ -43,6 +43,7 @@ class InvoiceEvent(enum.StrEnum):
     CREDIT_PART = "credit_part"
     CREDIT_REST = "credit_rest"
     FALL_DUE = "fall_due"
+    OWE_NOTHING = "owe_nothing"
 
 
 class SettlementState(enum.StrEnum):
@@ -112,10 +113,11 @@ INVOICE = TransitionTable(
     {
         E.PAY_PART: Label("支付部分", "Pay a part"), E.PAY_REST: Label("付清", "Pay the rest"),
         E.CREDIT_PART: Label("冲减部分", "Credit a part"), E.CREDIT_REST: Label("冲减余额", "Credit the rest"),
-        E.FALL_DUE: Label("逾期", "Fall due"),
+        E.FALL_DUE: Label("逾期", "Fall due"), E.OWE_NOTHING: Label("无应付金额", "Owe nothing"),
     },
     S.OPEN,
     [
+        Transition(S.OPEN, E.OWE_NOTHING, SYSTEM_WORK, (S.FREE,), guard="total is zero, at issue", basis=PRICE_2025_65),
         *(row for state in _OWED for row in _owed(state)),
         Transition(S.OPEN, E.FALL_DUE, SYSTEM_WORK, (S.OVERDUE,), guard="due date passed"),
         Transition(S.PARTLY_PAID, E.FALL_DUE, SYSTEM_WORK, (S.OVERDUE,), guard="due date passed"),

@@ -19,7 +19,7 @@ from billing.errors import EarlierPeriodOpen, PeriodNotEnded, PeriodPassed, Pric
 from billing.invoices import usage
 from billing.invoices.lines import Line, Use, grant_lines, with_tax
 from billing.licences import BillableGrant, billable_grants
-from billing.lifecycles import InvoiceState
+from billing.lifecycles import INVOICE, InvoiceEvent, InvoiceState
 from billing.money import CURRENCY
 from billing.periods import Period
 from billing.pricing import Pricing, UseClass
@@ -201,7 +201,9 @@ class NewInvoice:
 
     @property
     def state(self) -> InvoiceState:
-        return InvoiceState.OPEN if self.total_fen else InvoiceState.FREE
+        if self.total_fen:
+            return InvoiceState(INVOICE.initial)
+        return InvoiceState(INVOICE.require(INVOICE.initial, InvoiceEvent.OWE_NOTHING).target)
 
 
 def _invoice(act: Act, period: Period, number: int, draft: Draft, tax_bp: int) -> NewInvoice:
