@@ -11,6 +11,7 @@ from licensing.grants import Grant
 from licensing.grants import facts_of as grant_facts
 from licensing.limits import Limit, Procedure, procedure
 from licensing.parties import Party, PartyKind
+from licensing.parties import of_person as parties_of
 from licensing.working_days import (
     CalendarBasis,
     Deadline,
@@ -24,5 +25,5 @@ from licensing.working_days import (
 __all__ = [
     "Agreement", "Application", "CalendarBasis", "Deadline", "Grant", "Limit", "Party", "PartyKind", "Procedure",
     "WorkingDays", "add_calendar_days", "add_working_days", "agreements", "applications", "clocks", "grant_facts",
-    "grants", "next_working_day", "parties", "procedure", "working_days_between",
+    "grants", "next_working_day", "parties", "parties_of", "procedure", "working_days_between",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from authz import Call, beijing_date, organisations_where
+from authz import Call, beijing_date, organisations_where, require
 from licensing import agreements, applications, clocks, parties
 from licensing.applications import Application
 from licensing.clocks import read_clock
@@ -90,6 +90,21 @@ async def party_work(tx: asyncpg.Connection, call: Call, limit: int) -> list[dic
             "overdue": reading.overdue if reading else False, "allowed_events": ["approve", "refuse"],
         })
     return items
+
+
+async def overdue_items(tx: asyncpg.Connection, call: Call, limit: int = 500) -> list[dict[str, Any]]:
+    """The supervisor's board: applications on which an office let its limit pass, and whose turn it is."""
+    require(call.identity, "audit:read", None)
+    found = await applications.overdue(tx, beijing_date(call.now), limit)
+    return [
+        {
+            "kind": "application", "id": item["id"], "number": item["number"], "state": item["state"],
+            "title": f"{item['party']['name']}：{item['object']['dataset_title']}",
+            "label_zh": item["label_zh"], "label_en": item["label_en"], "due_on": item["due_on"],
+            "clock": item["clock"],
+        }
+        for item in await applications.brief(tx, call, found)
+    ]
 
 
 def _due(call: Call, due: date | None) -> dict[str, Any]:

@@ -72,6 +72,7 @@ async def move_clock(body: ClockShift, runtime: RuntimeDep, call: CallDep) -> di
 def with_sources(runtime: Runtime) -> Runtime:
     """Let the lower packages ask the upper ones what only those know, through ports."""
     runtime.extras.setdefault("grant_facts", licensing.grant_facts)
+    runtime.extras.setdefault("parties_of", licensing.parties_of)
     return runtime
 
 

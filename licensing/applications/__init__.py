@@ -21,7 +21,7 @@ from licensing.applications.reviewers import (
     request_supplement,
 )
 from licensing.applications.signing import countersign, sign
-from licensing.applications.store import waiting
+from licensing.applications.store import overdue, waiting
 from licensing.applications.views import (
     allowed_events,
     brief,
@@ -35,7 +35,7 @@ from licensing.applications.views import (
 __all__ = [
     "Application", "Asked", "FieldAsked", "FieldVerdict", "ObjectGone", "ObjectSnapshot", "Request", "Review",
     "accept_offer", "allowed_events", "answer_supplement", "brief", "consult_third_party", "countersign", "create",
-    "decide_extension", "decide_owner", "document", "edit", "expire_due", "get", "pass_form", "price_approved",
-    "price_proposed", "price_returned", "record_opinion", "refuse", "request_extension", "request_supplement",
+    "decide_extension", "decide_owner", "document", "edit", "expire_due", "get", "overdue", "pass_form",
+    "price_approved", "price_proposed", "price_returned", "record_opinion", "refuse", "request_extension", "request_supplement",
     "require_view", "sign", "submit", "visible", "visible_page", "waiting", "withdraw",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 import asyncpg
@@ -127,7 +128,17 @@ async def waiting(
     return [_from_row(row) for row in rows]
 
 
-async def lapsing(tx: asyncpg.Connection, today: Any, limit: int) -> list[str]:
+async def overdue(tx: asyncpg.Connection, today: date, limit: int) -> list[Application]:
+    """Applications whose reviewer, pricer or countersigner let the due date pass, the longest overdue first."""
+    rows = await tx.fetch(
+        "SELECT * FROM licensing.application WHERE due_on < $1 AND lapses_on IS NULL AND ended_at IS NULL"
+        " ORDER BY due_on, id LIMIT $2",
+        today, limit,
+    )
+    return [_from_row(row) for row in rows]
+
+
+async def lapsing(tx: asyncpg.Connection, today: date, limit: int) -> list[str]:
     """Ids of applications whose applicant let a limit pass before ``today``; locked ones are left for later."""
     rows = await tx.fetch(
         "SELECT id FROM licensing.application WHERE lapses_on < $1 AND ended_at IS NULL ORDER BY lapses_on, id LIMIT $2"

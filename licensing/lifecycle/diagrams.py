@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from licensing.lifecycle import TABLES, TransitionTable
+from licensing.registration.lifecycle import REGISTRATION
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -20,7 +21,7 @@ def section(table: TransitionTable) -> str:
 
 def refreshed(text: str) -> str:
     """``text`` with every generated part as the tables say now; raises ValueError when a table has no place."""
-    for table in TABLES:
+    for table in (*TABLES, REGISTRATION):
         marks = re.compile(
             rf"<!-- generated: {table.name} -->.*?<!-- end: {table.name} -->", re.DOTALL
         )

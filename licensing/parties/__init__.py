@@ -15,6 +15,7 @@ from licensing.parties.service import (
     ensure_department,
     get,
     members,
+    of_person,
     remove_member,
     require_acting,
     sign_up,
@@ -24,6 +25,6 @@ from licensing.parties.store import listing, names
 
 __all__ = [
     "APPLICANT_KINDS", "INSTITUTION_KINDS", "Particulars", "Party", "PartyKind", "add_member", "amend",
-    "checked_uscc", "decide", "ensure_department", "get", "listing", "members", "names", "remove_member",
+    "checked_uscc", "decide", "ensure_department", "get", "listing", "members", "names", "of_person", "remove_member",
     "require_acting", "sign_up", "view",
 ]

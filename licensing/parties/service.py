@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import asyncpg
 
@@ -12,6 +13,7 @@ from authz import (
     AuditLog,
     Call,
     Forbidden,
+    Identity,
     NotFound,
     Role,
     RoleAssignment,
@@ -44,9 +46,19 @@ async def get(tx: asyncpg.Connection, party_id: str) -> Party:
     return found
 
 
+async def of_person(tx: asyncpg.Connection, identity: Identity) -> list[dict[str, Any]]:
+    """Parties in which the person holds a role, as short facts: whom they can act for."""
+    found = await store.names(tx, identity.organisations())
+    return [
+        {**party.as_public(), "roles": sorted(r.value for r, where in identity.roles if where == party.id)}
+        for party in sorted(found.values(), key=lambda one: one.id)
+    ]
+
+
 async def view(tx: asyncpg.Connection, call: Call, party_id: str) -> Party:
-    """The party for its members, the authority and auditors; a stranger gets 404."""
-    require_visible(call.identity, "party:view", party_id)
+    """The party for those who hold a role in it, the authority and auditors; a stranger gets 404."""
+    if not belongs_to(call.identity, party_id):
+        require_visible(call.identity, "party:view", party_id)
     return await get(tx, party_id)
 
 

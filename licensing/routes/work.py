@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from authz import CallDep, RuntimeDep
 from licensing.limits import procedure
-from licensing.queue import work_items
+from licensing.queue import overdue_items, work_items
 from licensing.routes.paging import Limit
 from licensing.vocabularies import lists
 
@@ -34,6 +34,14 @@ async def show_queue(
         "items": found[cursor:end], "next": str(end) if end < len(found) else None, "total": len(found),
         "overdue": sum(1 for one in found if one["overdue"]),
     }
+
+
+@router.get("/v1/overdue")
+async def show_overdue(runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """For the authority and auditors: what is overdue in any office. Nothing on it is approved by silence."""
+    async with runtime.snapshot() as tx:
+        items = await overdue_items(tx, call)
+    return {"items": items, "next": None, "total": len(items)}
 
 
 @router.get("/v1/vocabularies")

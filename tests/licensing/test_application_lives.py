@@ -204,3 +204,36 @@ async def test_queue_shows_each_their_work(city: City) -> None:
     signed = await city.signed()
     queue = (await city.get("zhao", "/v1/queue")).json()
     assert signed["agreement_id"] in [one["id"] for one in queue["items"]]
+
+
+async def test_what_is_overdue_is_on_the_supervisors_board_and_still_undecided(
+    city: City, clock: FixedClock
+) -> None:
+    applied = await city.applied()
+    clock.advance(days=8)
+    board = (await city.get("wang", "/v1/overdue")).json()
+    item = next(one for one in board["items"] if one["id"] == applied["id"])
+    assert (item["due_on"], item["clock"]["overdue"], item["clock"]["working_days_left"]) == ("2026-11-30", True, -1)
+    assert (await city.get("chen", "/v1/overdue")).status_code == 403
+    async with city.runtime.transaction() as tx:
+        await applications.expire_due(tx, a_call("system", clock.now()), audit=city.runtime.audit)
+    assert (await city.get("chen", f"/v1/applications/{applied['id']}")).json()["state"] == "form_review"
+
+
+async def test_me_names_the_parties_one_can_act_for(city: City) -> None:
+    party = await city.party("chen")
+    me = (await city.get("chen", "/v1/me")).json()
+    mine = next(one for one in me["parties"] if one["id"] == party)
+    assert (mine["kind"], mine["state"], mine["roles"]) == ("enterprise", "verified", ["enterprise_admin"])
+
+
+async def test_the_described_interface_holds_every_event(city: City) -> None:
+    described = (await city.client.get("/v1/openapi.json")).json()
+    body = described["paths"]["/v1/applications/{application_id}/events"]["post"]["requestBody"]
+    mapping = body["content"]["application/json"]["schema"]["discriminator"]["mapping"]
+    assert {"submit", "decide_owner", "sign", "withdraw", "accept_offer"} <= set(mapping)
+
+
+async def test_code_lists_are_public_and_bilingual(city: City) -> None:
+    lists = (await city.client.get("/v1/vocabularies")).json()["lists"]
+    assert all(term["zh"] and term["en"].isascii() for terms in lists.values() for term in terms)
