@@ -78,20 +78,24 @@ class GrantWatch:
                 await asyncio.wait_for(self._wake.wait(), SWEEP_EVERY_S)
 
     async def _look(self) -> None:
-        """Read the grants of everything that runs; end what no longer stands, or everything when blind."""
-        running = list(self._running)
-        try:
-            standing = await asyncio.wait_for(self._standing({one.pair for one in running}), SWEEP_EVERY_S)
-        except Exception as fault:
-            if time.monotonic() - self._seen_at > BLIND_MAX_S - SWEEP_EVERY_S:
+        """Read the grants of everything that runs; end what no longer stands, or everything when blind too long."""
+        while running := list(self._running):
+            left_s = self._seen_at + BLIND_MAX_S - time.monotonic()
+            try:
+                standing = await asyncio.wait_for(self._standing({one.pair for one in running}), max(0.05, left_s))
+            except Exception as fault:
+                if time.monotonic() - self._seen_at < BLIND_MAX_S:
+                    await asyncio.sleep(0.05)
+                    continue
                 log.warning("grants cannot be read (%s): deliveries end", type(fault).__name__)
                 for one in running:
                     one.stop("grant_not_readable")
+                return
+            self._seen_at = time.monotonic()
+            for one in running:
+                if one.pair not in standing:
+                    one.stop("grant_ended")
             return
-        self._seen_at = time.monotonic()
-        for one in running:
-            if one.pair not in standing:
-                one.stop("grant_ended")
 
     async def _listen(self) -> None:
         while True:
