@@ -45,30 +45,33 @@ def default_engine() -> PolicyEngine:
 def decide(request: DecisionRequest, engine: PolicyEngine | None = None) -> Decision:
     """May this subject do this to that object now, under which duties, and why.
 
-    Never raises for a failure of the policy or its engine: that is a denial with ``policy_unavailable``. With an
+    Never raises for malformed facts or a failure of the engine: that is a denial with ``policy_unavailable``. With an
     OPA server this waits for the network; on an event loop use ``decide_async``.
     """
-    facts = policy_input(request)
     try:
-        answer = (engine or default_engine()).evaluate("data_access", facts)
+        answer = (engine or default_engine()).evaluate("data_access", policy_input(request))
     except Exception as failure:
         return _failed(request, failure)
-    return _read(request, facts, answer)
+    return _read(request, answer)
 
 
 async def decide_async(request: DecisionRequest, engine: PolicyEngine | None = None) -> Decision:
     """``decide`` for the event loop."""
-    facts = policy_input(request)
     try:
-        answer = await (engine or default_engine()).evaluate_async("data_access", facts)
+        answer = await (engine or default_engine()).evaluate_async("data_access", policy_input(request))
     except Exception as failure:
         return _failed(request, failure)
-    return _read(request, facts, answer)
+    return _read(request, answer)
 
 
 def _stamp(at: datetime) -> str:
     """An instant as text of fixed width, so that text order is time order in every engine."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _on(at: datetime | None) -> str:
+    """The Beijing date of an instant for a sentence; empty for facts that lack it."""
+    return beijing_date(at).isoformat() if at is not None else ""
 
 
 def effective_mask(own: Mask | None, granted: Mask | None) -> Mask | None:
@@ -149,7 +152,7 @@ def policy_input(request: DecisionRequest) -> dict[str, Any]:
     return facts
 
 
-def _read(request: DecisionRequest, facts: Mapping[str, Any], answer: Mapping[str, Any]) -> Decision:
+def _read(request: DecisionRequest, answer: Mapping[str, Any]) -> Decision:
     """The engine's answer as a Decision; anything unexpected in it is a denial."""
     try:
         if answer.get("effect") == "permit" and "reasons" not in answer:
@@ -200,8 +203,8 @@ def denial(request: DecisionRequest, codes: Iterable[str], *, refused: Iterable[
         "channel": request.channel,
         "purpose": request.purpose or "",
         "granted_purpose": grant.purpose if grant else "",
-        "valid_from_on": beijing_date(grant.valid_from).isoformat() if grant else "",
-        "valid_until_on": beijing_date(grant.valid_until).isoformat() if grant else "",
+        "valid_from_on": _on(grant.valid_from) if grant else "",
+        "valid_until_on": _on(grant.valid_until) if grant else "",
         "fields_unknown": "、".join(unknown),
         "fields_refused": "、".join(known),
         "fields_query": ",".join(quote(name) for name in known),

@@ -253,6 +253,12 @@ async def test_whatever_the_engine_does_wrong_denies(answer: Any) -> None:
         assert decision.codes[0] in ("policy_unavailable", "policy_rule_unknown")
 
 
+def test_malformed_facts_deny() -> None:
+    broken = ({"grant": a_grant(valid_from=None)}, {"grant": a_grant(columns=None)}, {"object": a_register(grade="x")})
+    for changes in broken:
+        assert decide(a_request(**changes)).codes == ("policy_unavailable",)
+
+
 def test_good_answer_permits() -> None:
     assert decide(a_request(), Answering({"effect": "permit", "obligations": GOOD})).permitted
 
