@@ -20,6 +20,10 @@ TEMPLATE = Path(__file__).parent / "templates" / "data_use_agreement.zh.txt"
 SPACES = re.compile(r"\s+")
 METERS = {"rows": "条", "calls": "次"}
 OPS = {"eq": "等于", "in": "属于", "prefix": "开头为", "gte": "不小于", "lte": "不大于"}
+MASKS = {
+    "partial": "部分遮蔽", "hash": "不可逆散列", "null": "置空", "hide": "不提供", "generalise_date": "日期概化",
+    "generalise_number": "数值概化", "generalise_region": "区划概化",
+}
 SECURITY_DUTIES = (
     "protect_with_technical_measures", "no_reidentification", "no_onward_transfer", "keep_processing_records_3y",
     "report_incidents", "delete_at_end",
@@ -81,9 +85,9 @@ def _price(price: Mapping[str, Any]) -> str:
     lines = [f"每月固定费用{_yuan(flat)}。"] if flat else []
     floor = 0
     for tier in tiers:
-        to = f"至第{tier['up_to']}{unit}" if tier.get("up_to") else "以后"
+        to = f"至第{tier['up_to']}{unit}" if tier.get("up_to") else "起"
         lines.append(
-            f"每月自第{floor + 1}{unit}{to}，每{tier.get('per', 1)}{unit}{_yuan(int(tier['amount_fen']))}；"
+            f"每月第{floor + 1}{unit}{to}，每{tier.get('per', 1)}{unit}{_yuan(int(tier['amount_fen']))}；"
         )
         floor = tier.get("up_to") or floor
     if price.get("rate_card_version") is not None:
@@ -96,6 +100,11 @@ def _quota(quota: Mapping[str, Any]) -> str:
     words = {"rows_month": "每月{}条", "calls_day": "每日{}次", "calls_minute": "每分钟{}次", "rows_call": "每次{}条"}
     found = [words[key].format(quota[key]) for key in words if quota.get(key)]
     return "，".join(found) or "不限"
+
+
+def _mask(titles: Mapping[str, str], name: str, mask: str) -> str:
+    kind = MASKS.get(mask.partition(":")[0], "脱敏")
+    return f"  {_line(titles.get(name, name))}（{name}）：{kind}（{mask}）"
 
 
 def _condition(one: Mapping[str, Any]) -> str:
@@ -120,7 +129,7 @@ def text_of(number: str, application_number: str, terms: Mapping[str, Any]) -> s
         resource_id=object_["resource_id"],
         fields="\n".join(f"  {_line(scope['titles'][name])}（{name}）" for name in scope["columns"]),
         refused=f"未予同意的字段：{refused}\n" if refused else "",
-        masks="\n".join(f"  {name}：{mask}" for name, mask in scope["masks"].items()) or "  无",
+        masks="\n".join(_mask(scope["titles"], name, mask) for name, mask in scope["masks"].items()) or "  无",
         row_filter="\n".join(_condition(one) for one in scope["row_filter"]) or "  全部",
         term_months=scope["term_months"], quota=_quota(scope["quota"]), price=_price(terms["price"]),
     )

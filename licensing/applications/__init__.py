@@ -36,6 +36,6 @@ __all__ = [
     "Application", "Asked", "FieldAsked", "FieldVerdict", "ObjectGone", "ObjectSnapshot", "Request", "Review",
     "accept_offer", "allowed_events", "answer_supplement", "brief", "consult_third_party", "countersign", "create",
     "decide_extension", "decide_owner", "document", "edit", "expire_due", "get", "overdue", "pass_form",
-    "price_approved", "price_proposed", "price_returned", "record_opinion", "refuse", "request_extension", "request_supplement",
-    "require_view", "sign", "submit", "visible", "visible_page", "waiting", "withdraw",
+    "price_approved", "price_proposed", "price_returned", "record_opinion", "refuse", "request_extension",
+    "request_supplement", "require_view", "sign", "submit", "visible", "visible_page", "waiting", "withdraw",
 ]
