@@ -76,7 +76,8 @@ def test_a_deleted_user_is_nobody(people: Any, service: ServiceDouble) -> None:
     assert "Authorization" not in service.calls[-1][2]
 
 
-@pytest.mark.parametrize("body", [b'{"id": "a\\u0000b"}', b'{"id": "\\ud800"}', b'{"q": ["\\u0000"]}', b'{"id": "\x00"}'])
+@pytest.mark.parametrize(
+    "body", [b'{"id": "a\\u0000b"}', b'{"id": "\\ud800"}', b'{"q": ["\\u0000"]}', b'{"id": "\x00"}'])
 @pytest.mark.parametrize("action", ["package_show", "package_search", "organization_show", "resource_search"])
 def test_text_that_no_database_takes_is_refused(app: Any, people: Any, body: bytes, action: str) -> None:
     answer = app.post(f"/api/3/action/{action}", data=body, content_type="application/json", status=None)

@@ -53,7 +53,8 @@ def test_the_dataset_holds_only_a_link_to_its_apply_page(restricted: Any) -> Non
 
 
 @pytest.mark.parametrize("given", [
-    {"url": SECRET}, {"url": "//internal/x"}, {"url": "a.csv", "url_type": "upload"}, {"url": "_datastore_only_resource"},
+    {"url": SECRET}, {"url": "//internal/x"}, {"url": "a.csv", "url_type": "upload"},
+    {"url": "_datastore_only_resource"},
 ])
 def test_an_address_is_refused_for_restricted_data(act: Any, restricted: Any, people: Any, given: Any) -> None:
     with pytest.raises(tk.ValidationError):
@@ -100,7 +101,8 @@ def test_actions_refuse_whoever_asks(act: Any, restricted: Any, who: Any, action
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-@pytest.mark.parametrize("tail", ["/download", "/download/a.csv", "/proxy", "/datastore", "/view/00000000-0000-0000", ""])
+@pytest.mark.parametrize(
+    "tail", ["/download", "/download/a.csv", "/proxy", "/datastore", "/view/00000000-0000-0000", ""])
 def test_routes_of_a_resource_give_nothing(
     app: Any, restricted: Any, headers_of: Any, who: Any, tail: str
 ) -> None:
@@ -213,8 +215,10 @@ def test_resource_search_refuses_bad_queries(act: Any, people: Any, query: Any) 
 
 
 def test_nothing_of_restricted_data_stands_on_the_pages(app: Any, closed_later: Any) -> None:
-    for address in (f"/dataset/{closed_later['name']}", address_of(closed_later), f"/api/3/action/package_show?id={closed_later['id']}",
-                    "/feeds/dataset.atom", f"/dataset/activity/{closed_later['name']}"):
+    for address in (
+        f"/dataset/{closed_later['name']}", address_of(closed_later), "/feeds/dataset.atom",
+        f"/api/3/action/package_show?id={closed_later['id']}", f"/dataset/activity/{closed_later['name']}",
+    ):
         answer = app.get(address, status=None)
         assert answer.status_code in (200, 302, 404)
         assert SECRET not in answer.get_data(as_text=True)

@@ -97,7 +97,7 @@ def test_a_change_that_is_rolled_back_leaves_no_row(act: Any, people: Any, servi
 def test_rows_are_drained_in_order_once(made: Any, service: ServiceDouble) -> None:
     while outbox.drain():
         pass
-    sent = [entry["sequence"] for body in service.named("POST", "/v1/audit/outbox") for entry in body["entries"]]
+    sent = [entry["sequence"] for body in service.named("POST", "/v1/audit/outbox") for entry in body["records"]]
     assert sent == sorted(sent)
     assert outbox.waiting() == 0
     service.calls.clear()

@@ -69,7 +69,7 @@ def test_a_refusal_saves_nothing_and_says_why(act: Any, people: Any, service: Se
 
 
 def test_reasons_in_a_successful_check_are_a_refusal(act: Any, people: Any, service: ServiceDouble) -> None:
-    service.refusals[f"POST {CHECK}"] = (200, {"status": 200, "reasons": GATE["reasons"]})
+    service.refusals[f"POST {CHECK}"] = (200, {"effect": "deny", "reasons": GATE["reasons"]})
     data = with_link(people["org"]["id"])
     with pytest.raises(tk.ValidationError):
         act("editor", "package_create", **data)

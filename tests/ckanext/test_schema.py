@@ -77,7 +77,8 @@ def test_bad_values_are_refused_where_they_stand(act: Any, people: Any, name: st
         {"resources": [{"url": "http://x.cn/a.csv", "name": "\x00"}]},
         {"resources": [{"url": "http://x.cn/a.csv", "more": [{"a": 1}]}]},
         {"resources": [{"url": "http://x.cn/a.csv", "size": "big"}]}, {"name": "Ä"}, {"owner_org": {"a": 1}},
-        {"private": {"a": 1}}, {"tags": [{"name": "\x00"}]}, {"type": {"a": 1}}, {"name": ["x"]}, {"license_id": {"a": 1}},
+        {"private": {"a": 1}}, {"tags": [{"name": "\x00"}]}, {"type": {"a": 1}}, {"name": ["x"]},
+        {"license_id": {"a": 1}},
     ],
 )
 def test_shapes_that_are_wrong_are_refused_over_http_without_a_crash(

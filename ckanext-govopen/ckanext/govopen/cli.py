@@ -9,7 +9,7 @@ import ckan.plugins.toolkit as tk
 import click
 from ckan import model
 from ckanext.govopen import outbox, publication
-from ckanext.govopen.gateway import ServiceProblem
+from ckanext.govopen.gateway import SYSTEM, ServiceProblem
 from ckanext.govopen.model import Publication
 
 __all__ = ["govopen"]
@@ -67,7 +67,6 @@ def _drain_all() -> int:
 @click.option("--all", "everything", is_flag=True, help="Also what the service has accepted before.")
 def republish(everything: bool) -> None:
     """Put the facts of every public dataset to the service again; exits 1 when one is refused."""
-    user = tk.get_action("get_site_user")({"ignore_auth": True}, {})["name"]
     if everything:
         model.Session.query(Publication).update({"digest": ""}, synchronize_session=False)
         model.Session.commit()
@@ -76,7 +75,7 @@ def republish(everything: bool) -> None:
     with click.progressbar(ids, label="datasets") as listed:
         for dataset_id in listed:
             try:
-                publication.synchronise(user, dataset_id)
+                publication.synchronise(SYSTEM, dataset_id)
                 model.Session.commit()
             except tk.ValidationError as problem:
                 refused += 1

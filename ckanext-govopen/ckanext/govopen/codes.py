@@ -16,7 +16,7 @@ REGION = re.compile(r"[0-9]{6}(?:[0-9]{6})?")
 CATEGORY = re.compile(r"[123](?:[0-9]{2}(?:[0-9]{3}[0-9]{0,10})?)?")
 CATALOG_CODE = re.compile(r"[123][0-9]{5}[0-9]{0,10}/[0-9]{1,12}")
 PHONE = re.compile(r"\+?[0-9][0-9 ()\-]{4,28}[0-9](?:(?:转|-|ext\.? ?)[0-9]{1,6})?")
-FIELD_NAME = re.compile(r"[^\W\d_][\w ./()（）·%°\-]{0,62}|_?[^\W\d_][\w]{0,61}")
+FIELD_NAME = re.compile(r"[^\W\d_][\w ./()（）·%°\-]{0,62}")
 MASK_DETAILS: dict[str, frozenset[str]] = {
     "generalise_date": frozenset({"year", "quarter", "month"}),
     "generalise_region": frozenset({"2", "4", "6", "9"}),

@@ -26,6 +26,8 @@ from flask import g, has_request_context
 
 AUDIENCE = "govopen"
 LIFETIME_S = 60
+SYSTEM = "ckan-system"
+"""The user id by which the service knows CKAN itself."""
 CONNECT_TIMEOUT_S = 3
 ANSWER_BYTES_MAX = 32_000_000
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -131,9 +133,13 @@ class Gateway:
         return cls(identity.claims_of(user) if user else None)
 
     @classmethod
-    def for_site(cls) -> Gateway:
-        """Calls of CKAN itself, for work that nobody is waiting for; no person can have this id, theirs are UUIDs."""
-        return cls({"sub": "ckan-system", "name": "ckan-system", "display": "CKAN", "sysadmin": False, "orgs": []})
+    def for_system(cls, organisation_id: str | None = None) -> Gateway:
+        """Calls of CKAN itself, for work that nobody is waiting for; as a publisher of one department if named."""
+        seat = {"id": organisation_id, "name": SYSTEM, "title": SYSTEM, "capacity": "editor"}
+        return cls({
+            "sub": SYSTEM, "name": SYSTEM, "display": "CKAN", "sysadmin": False,
+            "orgs": [seat] if organisation_id else [],
+        })
 
     def get(self, path: str, **params: Any) -> Any:
         return self._call("GET", path, params=_plain(params))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,6 +46,7 @@ PENDING = "govopen_outbox"
 BATCH = 500
 LOCK = 4_701_926_001
 KEPT_DAYS = 30
+SOURCE = re.compile(r"[^a-z0-9_.:-]")
 
 _actor: ContextVar[str | None] = ContextVar("govopen_actor", default=None)
 
@@ -195,7 +197,7 @@ def drain(limit: int = BATCH) -> int:
     """Hand waiting rows to the service in order; returns how many. One drainer at a time; others get 0.
 
     Raises ServiceRefusal or ServiceAway; then the rows wait. Sending twice is harmless: the service knows
-    (source, sequence).
+    (source, sequence), the source being CKAN's site id.
     """
     session = model.Session
     if not session.execute(sa.text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}).scalar():
@@ -205,13 +207,9 @@ def drain(limit: int = BATCH) -> int:
         rows = session.query(Outbox).filter(Outbox.drained_at.is_(None)).order_by(Outbox.id).limit(limit).all()
         if not rows:
             return 0
-        Gateway.for_site().post("/v1/audit/outbox", {
-            "source": str(tk.config["ckan.site_url"]).rstrip("/"),
-            "entries": [
-                {"sequence": row.id, "at": row.at.isoformat(), "action": row.action, "object": row.object,
-                 "body": row.body}
-                for row in rows
-            ],
+        Gateway.for_system().post("/v1/audit/outbox", {
+            "source": SOURCE.sub("-", str(tk.config["ckan.site_id"]).lower())[:64],
+            "records": [_record_of(row) for row in rows],
         })
         ids = [row.id for row in rows]
         session.query(Outbox).filter(Outbox.id.in_(ids)).update(
@@ -225,6 +223,16 @@ def drain(limit: int = BATCH) -> int:
         return len(ids)
     finally:
         session.rollback()
+
+
+def _record_of(row: Outbox) -> dict[str, Any]:
+    """A row as the audit log takes it."""
+    return {
+        "sequence": row.id, "at": row.at.isoformat(), "action": row.action, "actor": str(row.body["actor"])[:200],
+        "object_kind": row.action.partition(".")[0], "object_id": row.object[:128],
+        "organisation_id": row.body.get("organisation_id"),
+        "details": {"changed": row.body["changed"], "values": row.body["values"]},
+    }
 
 
 def waiting() -> int:

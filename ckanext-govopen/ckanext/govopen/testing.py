@@ -82,7 +82,7 @@ class ServiceDouble:
         if refusal:
             return refusal[0], {"status": refusal[0], "title": "refused", **refusal[1]}
         if path == "/v1/data-objects/check":
-            return 200, {"reasons": []}
+            return 200, {"effect": "permit", "reasons": [], "findings": []}
         resource_id = path.rpartition("/")[2]
         if method == "PUT":
             self.objects[resource_id] = body
@@ -92,7 +92,7 @@ class ServiceDouble:
         if method == "DELETE":
             del self.objects[resource_id]
             return 200, {}
-        return 200, {"accepted": len((body or {}).get("entries", []))}
+        return 200, {"taken": len((body or {}).get("records", []))}
 
     def named(self, method: str, path: str) -> list[Any]:
         """Bodies of the calls to one address."""

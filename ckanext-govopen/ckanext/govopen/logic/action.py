@@ -138,7 +138,7 @@ def dataset_purge(next_action: Action, context: Context, data_dict: DataDict) ->
         package = model.Package.get(data_dict.get("id"))
         if package is not None:
             tk.check_access("dataset_purge", context, data_dict)
-            publication.retract(context.get("user"), package.id)
+            publication.retract(package)
         return next_action(context, data_dict)
 
 

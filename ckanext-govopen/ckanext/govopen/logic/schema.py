@@ -28,17 +28,17 @@ REQUIRED: dict[str, v.Validator] = {
     "domain": v.code_of("domain"),
 }
 OPTIONAL: dict[str, v.Validator] = {
-    "share_condition": v.govopen_text,
+    "share_condition": v.govopen_paragraph,
     "share_method": v.code_of("share_method"),
-    "open_mode": v.govopen_text,
-    "use_requirements": v.govopen_text,
-    "security_measures": v.govopen_text,
-    "refuse_reason": v.govopen_text,
-    "legal_basis": v.govopen_text,
+    "open_mode": v.govopen_paragraph,
+    "use_requirements": v.govopen_paragraph,
+    "security_measures": v.govopen_paragraph,
+    "refuse_reason": v.govopen_paragraph,
+    "legal_basis": v.govopen_paragraph,
     "related_code": v.govopen_related_codes,
     "theme": v.govopen_short_text,
     "industry": v.govopen_short_text,
-    "scenarios": v.govopen_text,
+    "scenarios": v.govopen_paragraph,
     "region": v.govopen_region,
     "time_start": v.govopen_date,
     "time_end": v.govopen_date,
@@ -46,7 +46,7 @@ OPTIONAL: dict[str, v.Validator] = {
     "contact_phone": v.govopen_phone,
     "contact_email": v.govopen_short_text,
     "source_system": v.govopen_short_text,
-    "duty_basis": v.govopen_text,
+    "duty_basis": v.govopen_paragraph,
     "source_url": v.govopen_text,
     "source_license": v.govopen_short_text,
     "shared_from": v.govopen_short_text,
@@ -74,7 +74,7 @@ def modify(schema: Schema) -> Schema:
     for name in CORE_TEXT:
         if name in schema:
             schema[name] = [_checked_text, *schema[name]]
-    schema["title"] = [not_empty, v.govopen_text]
+    schema["title"] = [not_empty, v.govopen_short_text]
     schema["notes"] = [not_empty, v.govopen_text]
     for name, check in REQUIRED.items():
         schema[name] = _field(name, not_empty, check)
@@ -95,6 +95,7 @@ def modify(schema: Schema) -> Schema:
 def _resources(schema: Schema, ignore_missing: Any, ignore_empty: Any) -> Schema:
     for name in RESOURCE_TEXT:
         schema[name] = [_checked_text, *schema[name]]
+    schema["name"] = [ignore_missing, v.govopen_short_text]
     schema["open_attribute"] = [ignore_empty, v.code_of("open_attribute")]
     schema["grade"] = [ignore_empty, v.code_of("grade")]
     schema["has_personal_info"] = [ignore_empty, v.govopen_yes_no]

@@ -16,14 +16,15 @@ Validator = Callable[[Any], Any]
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 SHORT_CHARS = 500
+PARAGRAPH_CHARS = 5000
 ITEM_KEYS = frozenset({
     "name", "title", "type", "length", "range", "grade", "open_attribute", "mask", "description", "sensitive",
 })
 TRUE, FALSE = frozenset({"true", "yes", "1", "on", "是"}), frozenset({"false", "no", "0", "off", "否", ""})
 
 __all__ = [
-    "govopen_category", "govopen_date", "govopen_items", "govopen_mask", "govopen_phone", "govopen_region",
-    "govopen_related_codes", "govopen_short_text", "govopen_text", "govopen_uscc", "govopen_yes_no",
+    "govopen_category", "govopen_date", "govopen_items", "govopen_mask", "govopen_paragraph", "govopen_phone",
+    "govopen_region", "govopen_related_codes", "govopen_short_text", "govopen_text", "govopen_uscc", "govopen_yes_no",
 ]
 
 
@@ -43,6 +44,11 @@ def _text(value: Any, chars_max: int) -> str:
 def govopen_text(value: Any) -> str:
     """Text of any length up to the configured limit, trimmed."""
     return _text(value, int(tk.config["ckanext.govopen.text_chars_max"]))
+
+
+def govopen_paragraph(value: Any) -> str:
+    """Text of a paragraph's length."""
+    return _text(value, PARAGRAPH_CHARS)
 
 
 def govopen_short_text(value: Any) -> str:
@@ -199,6 +205,6 @@ def _sensitive(value: Any) -> bool:
 
 _ITEM_CHECKS: dict[str, Validator] = {
     "name": _field_name, "title": govopen_short_text, "type": code_of("item_type"), "length": _length,
-    "range": govopen_text, "grade": code_of("grade"), "open_attribute": code_of("open_attribute"),
-    "mask": govopen_mask, "description": govopen_text, "sensitive": _sensitive,
+    "range": govopen_paragraph, "grade": code_of("grade"), "open_attribute": code_of("open_attribute"),
+    "mask": govopen_mask, "description": govopen_paragraph, "sensitive": _sensitive,
 }
