@@ -41,6 +41,13 @@ from licensing.registration.store import Registration
 from licensing.remedy import remedy
 
 S, E = RegistrationState, RegistrationEvent
+DONE = {
+    "create": "created", E.EDIT: "edited", E.SUBMIT: "submitted", E.WITHDRAW: "withdrawn", E.ACCEPT: "accepted",
+    E.REQUEST_SUPPLEMENT: "supplement_requested", E.ANSWER_SUPPLEMENT: "supplement_answered", E.REJECT: "rejected",
+    E.PASS_REVIEW: "noticed", E.OBJECT: "objected", E.DECIDE_OBJECTION: "objection_decided",
+    E.ASSIGN_CODE: "coded", E.DEREGISTER: "deregistered", E.REVOKE: "revoked", E.EXPIRE: "expired",
+}
+"""Events as the audit log names them: what happened."""
 
 
 def check_dates(content: Content, today: date) -> None:
@@ -137,7 +144,7 @@ class RegistrationService:
             remedy(beijing_date(call.now))["zh"] if ends_badly else None, details,
         )
         await self._audit.append(tx, AuditEntry(
-            f"registration.{event}", call.identity.name, "registration", changed.id, changed.party_id,
+            f"registration.{DONE[event]}", call.identity.name, "registration", changed.id, changed.party_id,
             basis=row.basis if row else None, reason=reason, request_id=call.request_id,
             details={"from": before.value, "to": changed.state.value, **details},
         ))
