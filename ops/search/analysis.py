@@ -1,18 +1,19 @@
 """From text to index terms and query terms: Solr's ``text``, ``text_general`` and ``text_ngram``, plus Chinese.
 
 Runs of Latin script follow CKAN's schema: whitespace, word delimiter, lower case, Snowball English, ASCII
-folding. Runs of Chinese, Japanese and Korean script, which that schema leaves unsegmented, are indexed twice at
-the same positions: as words (jieba, search mode) and as single characters and pairs of neighbours, marked with
-``GRAM``. A query is cut into words; each finds the word or, failing that, its characters in sequence.
+folding. Runs of Chinese, Japanese and Korean script, which that schema leaves unsegmented, are indexed twice: as
+a bag of words (jieba, search mode) and characters, and as a sequence of pairs of neighbours, marked with ``GRAM``.
+A query is cut into words; each finds the word or, failing that, its characters in sequence.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import rjieba
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
@@ -21,31 +22,25 @@ from ops.search.schema import Kind
 
 GRAM = "\x02"
 """Marks a character n-gram, so that it never equals a word of the same spelling."""
-VALUE_GAP = 100
-"""positionIncrementGap of the schema: phrases do not run from one value into the next."""
 NGRAM_MIN, NGRAM_MAX = 2, 10
 MAX_TERM_BYTES = 32_766
 """Lucene's longest term; a longer one is not indexed."""
 
-_CJK = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+_CJK = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3105-\u312f\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+)
 _RUNS = re.compile(f"[{_CJK}]+|[^{_CJK}]+")
 _IS_CJK = re.compile(f"[{_CJK}]")
-_SPACE = re.compile(r"\s+")
 _FOLD = str.maketrans({
     "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d",
     "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ħ": "h", "Ħ": "H", "ı": "i", "ĸ": "q", "ŋ": "n",
     "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-",
 })
-STOP_WORDS = frozenset(["的", "了", "和", "与", "及", "或", "在", "是", "我", "要", "有", "吗", "呢", "吧", "啊", "把", "被", "给", "请", "等", "之", "其", "从", "到", "对", "为", "中的", "我要", "我想", "想"])
+STOP_WORDS = frozenset("的了和与及或在是我要有吗呢吧啊把被给请等之其从到对为想") | {"中的", "我要", "我想"}
 """Words that a Chinese query may hold without asking for them; dropped when another word is left."""
 
 _STEMMER = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.stemmer("english")).build()
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    text: str
-    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,52 +101,45 @@ def _parts(word: str, case_change: bool) -> tuple[tuple[str, bool], ...]:
     return tuple(parts)
 
 
-def _latin(word: str, position: int, kind: Kind, catenate: bool) -> tuple[list[Token], int]:
-    """Tokens of one word without Chinese, and the position after it."""
+@lru_cache(maxsize=65_536)
+def _latin(word: str, kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A word without Chinese: its parts in order, and the joined runs of parts that only the index has."""
     stemmed = kind is Kind.TEXT
     parts = _parts(word, stemmed)
-    tokens: list[Token] = []
-    run: list[tuple[int, str]] = []
-
-    def close() -> None:
-        if catenate and len(run) > 1:
-            tokens.append(Token(_finish("".join(part for _, part in run), stemmed), run[0][0]))
-        run.clear()
-
-    letters = False
-    for part, is_letters in parts:
-        if run and is_letters != letters:
-            close()
-        letters = is_letters
-        tokens.append(Token(_finish(part, stemmed), position))
-        run.append((position, part))
-        position += 1
-    close()
-    return tokens, position
+    joined: list[str] = []
+    run: list[str] = []
+    for index, (part, letters) in enumerate(parts):
+        run.append(part)
+        if index + 1 == len(parts) or parts[index + 1][1] != letters:
+            if len(run) > 1:
+                joined.append(_finish("".join(run), stemmed))
+            run = []
+    return tuple(_finish(part, stemmed) for part, _ in parts), tuple(joined)
 
 
-def _cjk(run: str, position: int) -> Iterator[Token]:
-    for index, char in enumerate(run):
-        yield Token(GRAM + char, position + index)
-        if index + 1 < len(run):
-            yield Token(GRAM + run[index : index + 2], position + index)
-    for word, start, _ in rjieba.tokenize(run, "search"):
-        yield Token(word, position + start)
+def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:
+    """One value as its words (a bag: parts, joined parts, Chinese words and characters) and as its sequence.
 
-
-def index_tokens(text: str, kind: Kind, position: int = 0) -> tuple[list[Token], int]:
-    """All tokens of one value in order of position, and the position after the last."""
-    tokens: list[Token] = []
-    for word in _SPACE.split(normalize(text)):
+    The sequence holds one term for each position: a part, or a character with its right neighbour.
+    """
+    words: list[str] = []
+    sequence: list[str] = []
+    for word in normalize(text).split():
         for run in _RUNS.findall(word):
             if _IS_CJK.match(run):
-                tokens.extend(_cjk(run, position))
-                position += len(run)
+                words += rjieba.cut_for_search(run)
+                words += [GRAM + char for char in run]
+                sequence += [GRAM + left + right for left, right in pairwise(run)]
+                sequence.append(GRAM + run[-1])
             else:
-                found, position = _latin(run, position, kind, catenate=True)
-                tokens.extend(found)
-    tokens.sort(key=lambda token: token.position)
-    return tokens, position
+                parts, joined = _latin(run, kind)
+                words += parts
+                words += joined
+                sequence += parts
+    if len(text) > MAX_TERM_BYTES // 4:
+        words = [word for word in words if len(word.encode()) <= MAX_TERM_BYTES]
+        sequence = [term if len(term.encode()) <= MAX_TERM_BYTES else GRAM for term in sequence]
+    return words, sequence
 
 
 def ngrams(text: str) -> list[str]:
@@ -170,14 +158,15 @@ def phrase_terms(text: str, kind: Kind) -> list[tuple[int, str]]:
     """A quoted text as (position, term): characters in sequence for Chinese, delimited parts for the rest."""
     terms: list[tuple[int, str]] = []
     position = 0
-    for word in _SPACE.split(normalize(text)):
+    for word in normalize(text).split():
         for run in _RUNS.findall(word):
             if _IS_CJK.match(run):
                 terms.extend((position + offset, term) for offset, term in _sequence(run))
                 position += len(run)
             else:
-                found, position = _latin(run, position, kind, catenate=False)
-                terms.extend((token.position, token.text) for token in found)
+                for part in _latin(run, kind)[0]:
+                    terms.append((position, part))
+                    position += 1
     return terms
 
 
@@ -188,18 +177,21 @@ def _sequence(run: str) -> tuple[tuple[int, str], ...]:
     return tuple((index, GRAM + run[index : index + 2]) for index in range(len(run) - 1))
 
 
+def in_sequence(terms: Sequence[tuple[int, str]]) -> bool:
+    """Must these terms be looked for by position? A lone word or character is in the bag of words."""
+    return len(terms) > 1 or (terms[0][1].startswith(GRAM) and len(terms[0][1]) > 2)
+
+
 @lru_cache(maxsize=16_384)
 def query_pieces(text: str, kind: Kind) -> tuple[Piece, ...]:
     """An unquoted chunk as the pieces that must be found, in any order."""
     pieces: list[Piece] = []
-    for word in _SPACE.split(normalize(text)):
+    for word in normalize(text).split():
         for run in _RUNS.findall(word):
             if _IS_CJK.match(run):
                 pieces.extend(_cjk_pieces(run))
             else:
-                pieces.extend(
-                    Piece((((0, token.text),),), token.text) for token in _latin(run, 0, kind, catenate=False)[0]
-                )
+                pieces.extend(Piece((((0, part),),), part) for part in _latin(run, kind)[0])
     return tuple(pieces)
 
 

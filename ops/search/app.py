@@ -208,5 +208,6 @@ def _json(value: Any) -> bytes:
 
 
 def _failure(fault: SearchFault) -> Answer:
-    error = {"metadata": ["error-class", "org.apache.solr.common.SolrException"], "msg": fault.message, "code": fault.code}
+    origin = ["error-class", "org.apache.solr.common.SolrException"]
+    error = {"metadata": origin, "msg": fault.message, "code": fault.code}
     return fault.code, JSON, _json({"responseHeader": {"status": fault.code, "QTime": 0}, "error": error})

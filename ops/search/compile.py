@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from tantivy import Occur as TOccur
 from ops.search import analysis, nodes
 from ops.search.dates import format_date, parse_date
 from ops.search.errors import SearchFault, unsupported
-from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of
+from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of, sequence_of
 from ops.search.mm import minimum_should_match
 from ops.search.nodes import Joker, Node, Occur
 from ops.search.schema import Kind, field_of
@@ -46,7 +46,6 @@ class Compiler:
     default_field: str = "text"
     conjunction: bool = True
     dismax: Dismax | None = None
-    ranges: int = field(default=0)
 
     def query(self, node: Node | None) -> Query:
         """A whole query; one that only excludes is taken from everything (as Solr does at the top)."""
@@ -97,13 +96,12 @@ class Compiler:
     def _leaf(self, node: Any) -> Query | None:
         name: str | None = node.field
         if name is None and self.dismax is not None:
-            return self._disjunction(node)
+            return self._disjunction(node, self.dismax)
         return self._in_field(node, self.default_field if name is None else name)
 
-    def _disjunction(self, node: Any) -> Query | None:
-        assert self.dismax is not None
+    def _disjunction(self, node: Any, shape: Dismax) -> Query | None:
         found: list[Query] = []
-        for name, boost in self.dismax.fields:
+        for name, boost in shape.fields:
             try:
                 query = self._in_field(node, name)
             except SearchFault:
@@ -112,7 +110,7 @@ class Compiler:
                 found.append(query if boost == 1.0 else Query.boost_query(query, boost))
         if not found:
             return None
-        return found[0] if len(found) == 1 else Query.disjunction_max_query(found, self.dismax.tie)
+        return found[0] if len(found) == 1 else Query.disjunction_max_query(found, shape.tie)
 
     # -- leaves ----------------------------------------------------------------------------------------
 
@@ -184,6 +182,9 @@ class Compiler:
     def _sequence(self, place: str, prefix: str, terms: Sequence[tuple[int, str]], slop: int) -> Query:
         if not all(fits(prefix + term) for _, term in terms):
             return Query.empty_query()
+        if not analysis.in_sequence(terms):
+            return Query.term_query(self.schema, place, prefix + terms[0][1], "freq")
+        place = sequence_of(place)
         if len(terms) == 1:
             return Query.term_query(self.schema, place, prefix + terms[0][1], "position")
         return Query.phrase_query(self.schema, place, [(at, prefix + term) for at, term in terms], slop)
@@ -214,7 +215,7 @@ class Compiler:
         if node.lower is None and node.upper is None:
             return self._exact(EXACT, SEP + name)
         if name in COLUMNS:
-            low, high = (None if bound is None else self._number(name, kind, bound) for bound in (node.lower, node.upper))
+            low, high = (self._number(name, kind, bound) for bound in (node.lower, node.upper))
             return Query.range_query(
                 self.schema, name, FieldType.Integer, low, high,
                 node.include_lower or low is None, node.include_upper or high is None,
@@ -243,7 +244,9 @@ class Compiler:
             return Query.empty_query()
         return Query.const_score_query(Query.term_set_query(self.schema, place, found), 1.0)
 
-    def _number(self, name: str, kind: Kind, text: str) -> int:
+    def _number(self, name: str, kind: Kind, text: str | None) -> int | None:
+        if text is None:
+            return None
         return parse_date(text, self.now) if kind is Kind.DATE else _integer(name, text)
 
     def _wildcard(self, name: str, kind: Kind, node: nodes.Wildcard) -> Query:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
-from tantivy import Document, PreTokenizedString, Token
+from tantivy import Document
 
 from ops.search import analysis
+from ops.search.analysis import MAX_TERM_BYTES
 from ops.search.dates import format_date, parse_date, to_millis
 from ops.search.errors import SearchFault
-from ops.search.fields import COLUMNS, EXACT, KEY, SEP, SEQUENCE, SORT_TEXT, clean_name, fits, place_of
+from ops.search.fields import (
+    COLUMNS,
+    DYNAMIC_TEXT,
+    EXACT,
+    JOIN,
+    KEY,
+    SEP,
+    SORT_TEXT,
+    clean_name,
+    fits,
+    place_of,
+    sequence_of,
+)
 from ops.search.schema import UNIQUE_KEY, Kind, copies_of, field_of
 from ops.search.store import BIG_FIELDS, Row, pack
 
+BREAK = "\x04"
+"""Stands between two values, so that a phrase does not run from one into the next."""
 REQUIRED = (UNIQUE_KEY, "id", "site_id")
 
 
@@ -35,8 +51,16 @@ def texts(name: str, value: Any) -> list[str]:
     return found
 
 
-def to_row(source: Any, now: datetime) -> Row:
-    """Check a document and split it as the store keeps it. ``indexed_ts`` is filled in as the schema says."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked document: its row of the store and its postings."""
+
+    row: Row
+    document: Document
+
+
+def prepare(source: Any, now: datetime) -> Prepared:
+    """Check a document and make both its forms. ``indexed_ts`` is filled in as the schema says."""
     if not isinstance(source, dict):
         raise SearchFault("A document must be a JSON object")
     document = {str(name): value for name, value in source.items() if value is not None}
@@ -54,7 +78,7 @@ def to_row(source: Any, now: datetime) -> Row:
         if field_of(name).kind in (Kind.DATE, Kind.INT):
             document[name] = _canonical(document, name, value, now)
     try:
-        return Row(key, orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS), big)
+        return Prepared(Row(key, orjson.dumps(document), big), to_index(document, now))
     except (TypeError, orjson.JSONEncodeError) as error:
         raise SearchFault(f"The document cannot be stored: {error}") from error
 
@@ -80,13 +104,15 @@ class _Builder:
 
     def __init__(self) -> None:
         self.exact: set[str] = set()
-        self.text: dict[str, list[Token]] = {}
-        self.position: dict[str, int] = {}
+        self.words: dict[str, list[str]] = {}
+        self.sequence: dict[str, list[str]] = {}
         self.grams: dict[str, set[str]] = {}
+        self._analyzed: dict[tuple[str, Kind], tuple[list[str], list[str]]] = {}
 
-    def add_exact(self, term: str) -> None:
-        if fits(term):
-            self.exact.add(term)
+    def add_exact(self, name: str, text: str) -> None:
+        term = name + SEP + text
+        if len(term) < MAX_TERM_BYTES // 4 or fits(term):
+            self.exact.add(term.replace(JOIN, ""))
 
     def add_text(self, name: str, kind: Kind, values: Iterable[str]) -> None:
         place, prefix = place_of(name)
@@ -95,22 +121,30 @@ class _Builder:
             for value in values:
                 self.grams.setdefault(place, set()).update(analysis.ngrams(value))
             return
-        tokens = self.text.setdefault(place, [])
-        position = self.position.get(place, 0)
+        words = self.words.setdefault(place, [])
+        sequence = self.sequence.setdefault(place, [])
         for value in values:
-            found, position = analysis.index_tokens(value, kind, position)
-            tokens.extend(
-                Token(prefix + token.text, token.position, 0, 0) for token in found if fits(prefix + token.text)
-            )
-            position += analysis.VALUE_GAP
-        self.position[place] = position
+            found = self._analyzed.get((value, kind))
+            if found is None:
+                found = self._analyzed[(value, kind)] = analysis.index_terms(value, kind)
+            words += [prefix + term for term in found[0]] if prefix else found[0]
+            sequence += [prefix + term for term in found[1]] if prefix else found[1]
+            sequence.append(BREAK)
+
+    def finish(self, document: Document) -> None:
+        document.add_text(EXACT, JOIN.join(self.exact))
+        for place, words in self.words.items():
+            joint = JOIN if place == DYNAMIC_TEXT else " "
+            document.add_text(place, joint.join(words))
+            document.add_text(sequence_of(place), joint.join(self.sequence[place]))
+        for place, grams in self.grams.items():
+            document.add_text(place, JOIN.join(grams))
 
 
-def to_index(head: dict[str, Any], sequence: int, now: datetime) -> Document:
-    """The postings and columns of one document."""
+def to_index(head: dict[str, Any], now: datetime) -> Document:
+    """The postings and columns of one document; the engine adds its sequence number."""
     document = Document()
     document.add_text(KEY, head[UNIQUE_KEY])
-    document.add_unsigned(SEQUENCE, sequence)
     builder = _Builder()
     for name, value in head.items():
         values = texts(name, value)
@@ -120,9 +154,9 @@ def to_index(head: dict[str, Any], sequence: int, now: datetime) -> Document:
         if field.kind.is_text:
             builder.add_text(name, field.kind, values)
         elif field.kind is not Kind.STORED:
-            builder.add_exact(SEP + name)
+            builder.exact.add(SEP + name)
             for text in values:
-                builder.add_exact(name + SEP + text)
+                builder.add_exact(name, text)
             if name in SORT_TEXT and name != "title" and fits(values[0]):
                 document.add_text(SORT_TEXT[name], values[0])
             elif name in COLUMNS:
@@ -131,12 +165,5 @@ def to_index(head: dict[str, Any], sequence: int, now: datetime) -> Document:
                 )
         for target in copies_of(name):
             builder.add_text(target, field_of(target).kind, values)
-    for term in builder.exact:
-        document.add_text(EXACT, term)
-    for place, tokens in builder.text.items():
-        if tokens:
-            document.add_pre_tokenized_text(place, PreTokenizedString("", tokens))
-    for place, grams in builder.grams.items():
-        for gram in grams:
-            document.add_text(place, gram)
+    builder.finish(document)
     return document

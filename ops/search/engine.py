@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tantivy import Index, Query
+from tantivy import Document, Index, Query
 
-from ops.search.documents import to_index
+from ops.search.documents import Prepared, to_index
 from ops.search.errors import SearchFault
-from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema
-from ops.search.store import Row, Store
+from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
+from ops.search.store import Store
 
 log = logging.getLogger("ops.search")
 
@@ -54,7 +54,7 @@ class Snapshot:
 class Change:
     """One step of an update: documents to put, keys to delete, or a query whose hits are deleted."""
 
-    rows: list[Row] = field(default_factory=list)
+    puts: list[Prepared] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     matching: Callable[[Any], Query] | None = None
 
@@ -107,6 +107,7 @@ class Engine:
             folder.mkdir()
             self.index = Index(self.schema, path=str(folder))
             self._writer = self.index.writer(HEAP_BYTES, 1)
+        register_tokenizers(self.index)
         self.index.config_reader("manual")
         self._sequence = self.store.last_sequence()
         self._indexed = 0 if fresh else int(self.store.meta("indexed") or 0)
@@ -122,18 +123,22 @@ class Engine:
         count = 0
         if everything:
             for sequence, head in self.store.all_live():
-                self._writer.add_document(to_index(orjson.loads(head), sequence, now))
+                self._add(to_index(orjson.loads(head), now), sequence)
                 count += 1
         else:
             keys = self.store.changed_since(self._indexed)
             for key in keys:
                 self._writer.delete_documents_by_term(KEY, key)
             for sequence, head in self.store.live(keys):
-                self._writer.add_document(to_index(orjson.loads(head), sequence, now))
+                self._add(to_index(orjson.loads(head), now), sequence)
             count = len(keys)
         if count:
             log.info("Indexed %d stored documents again", count)
         self._publish()
+
+    def _add(self, document: Document, sequence: int) -> None:
+        document.add_unsigned(SEQUENCE, sequence)
+        self._writer.add_document(document)
 
     def _publish(self) -> None:
         """Make everything written so far visible to new snapshots."""
@@ -221,7 +226,7 @@ class Engine:
 
     def _apply_group(self, jobs: list[_Job], at: int, failed: dict[int, BaseException]) -> int:
         """Apply jobs from ``at`` in one transaction, up to the next that deletes by query; where to go on."""
-        documents: list[tuple[str, int, Row | None]] = []
+        documents: list[tuple[str, int, Document | None]] = []
         first = jobs[at]
         if any(change.matching for change in first.changes):
             try:
@@ -252,24 +257,23 @@ class Engine:
         self.store.commit()
         self._index(documents)
 
-    def _record(self, change: Change) -> list[tuple[str, int, Row | None]]:
-        recorded: list[tuple[str, int, Row | None]] = []
-        for row in change.rows:
+    def _record(self, change: Change) -> list[tuple[str, int, Document | None]]:
+        recorded: list[tuple[str, int, Document | None]] = []
+        for put in change.puts:
             self._sequence += 1
-            self.store.put(self._sequence, row)
-            recorded.append((row.index_id, self._sequence, row))
+            self.store.put(self._sequence, put.row)
+            recorded.append((put.row.index_id, self._sequence, put.document))
         for key in change.keys:
             self._sequence += 1
             self.store.end(self._sequence, key)
             recorded.append((key, self._sequence, None))
         return recorded
 
-    def _index(self, documents: list[tuple[str, int, Row | None]]) -> None:
-        now = self.clock()
-        for key, sequence, row in documents:
+    def _index(self, documents: list[tuple[str, int, Document | None]]) -> None:
+        for key, sequence, document in documents:
             self._writer.delete_documents_by_term(KEY, key)
-            if row is not None:
-                self._writer.add_document(to_index(orjson.loads(row.head), sequence, now))
+            if document is not None:
+                self._add(document, sequence)
         self._uncommitted += len(documents)
 
     def _tidy(self) -> None:

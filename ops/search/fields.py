@@ -1,24 +1,27 @@
 """Where a schema field lives in the tantivy index, and the tantivy schema itself.
 
-Text fields named in the schema have a tantivy field of their own. Everything exact (strings, the catch-all,
-dates and numbers for equality and facets) shares the field ``s`` as terms ``name SEP value``; dynamic text
-shares ``x`` the same way. ``SEP name`` in ``s`` says that a document has the field at all. Dates and numbers have
-columns besides, for ranges and sorting.
+Text fields named in the schema have two tantivy fields of their own: a bag of words and a sequence for phrases.
+Everything exact (strings, the catch-all, dates and numbers for equality and facets) shares the field ``s`` as
+terms ``name SEP value``; dynamic text shares ``x`` the same way. ``SEP name`` in ``s`` says that a document has the
+field at all. Dates and numbers have columns besides, for ranges and sorting.
 """
 
 from __future__ import annotations
 
-from tantivy import Schema, SchemaBuilder
+from tantivy import Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
 from ops.search.analysis import MAX_TERM_BYTES
-from ops.search.schema import FIELDS, Field, Kind, field_of
+from ops.search.schema import FIELDS, Kind, field_of
 
 SEP = "\x1f"
 EXACT = "s"
 DYNAMIC_TEXT = "x"
 KEY = "key_"
 SEQUENCE = "seq_"
-LAYOUT = "1"
+LIST = "list"
+"""Tokenizer of fields whose terms arrive joined by ``JOIN``."""
+JOIN = "\x03"
+LAYOUT = "2"
 """Version of the analysis and layout: another value makes the engine index everything anew from the store."""
 
 SORT_TEXT = {"name": "name_", "title_string": "title_string_", "title": "title_string_"}
@@ -30,18 +33,30 @@ def build_schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_text_field(KEY, tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field(SEQUENCE, fast=True, indexed=True)
-    builder.add_text_field(EXACT, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field(DYNAMIC_TEXT, tokenizer_name="raw", index_option="position")
+    builder.add_text_field(EXACT, tokenizer_name=LIST, index_option="basic")
+    builder.add_text_field(DYNAMIC_TEXT, tokenizer_name=LIST, index_option="freq")
+    builder.add_text_field(sequence_of(DYNAMIC_TEXT), tokenizer_name=LIST, index_option="position")
     for name, field in FIELDS.items():
         if field.own and field.kind is Kind.NGRAM:
-            builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+            builder.add_text_field(name, tokenizer_name=LIST, index_option="basic")
         elif field.own and field.kind.is_text:
-            builder.add_text_field(name, tokenizer_name="raw", index_option="position")
+            builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
+            builder.add_text_field(sequence_of(name), tokenizer_name="whitespace", index_option="position")
         elif name in COLUMNS:
             builder.add_integer_field(name, indexed=True, fast=True)
     for column in sorted(set(SORT_TEXT.values())):
         builder.add_text_field(column, tokenizer_name="raw", index_option="basic", fast=True)
     return builder.build()
+
+
+def register_tokenizers(index: Index) -> None:
+    """Tokenizers are not kept in an index: they are named anew each time it is opened."""
+    index.register_tokenizer(LIST, TextAnalyzerBuilder(Tokenizer.regex(f"[^{JOIN}]+")).build())
+
+
+def sequence_of(place: str) -> str:
+    """The tantivy field that keeps the order of a text field's terms."""
+    return place + "_seq"
 
 
 def place_of(name: str) -> tuple[str, str]:
@@ -59,7 +74,3 @@ def clean_name(name: str) -> bool:
 
 def fits(term: str) -> bool:
     return len(term.encode("utf-8", "surrogatepass")) <= MAX_TERM_BYTES
-
-
-def rule(name: str) -> Field:
-    return field_of(name)

@@ -59,9 +59,11 @@ class _Parser:
     # -- characters ------------------------------------------------------------------------------------
 
     def _skip(self) -> None:
-        match = _SPACES.match(self.text, self.at)
-        if match:
-            self.at = match.end()
+        self.at = self._after_spaces(self.at)
+
+    def _after_spaces(self, at: int) -> int:
+        match = _SPACES.match(self.text, at)
+        return match.end() if match else at
 
     def _peek(self, count: int = 1) -> str:
         return self.text[self.at : self.at + count]
@@ -149,9 +151,10 @@ class _Parser:
         """[field ':'] (term | phrase | range | group) [boost]."""
         self._skip()
         match = _TERM.match(self.text, self.at)
-        if match and self._word() is None and self.text[match.end() : match.end() + 1] == ":":
+        colon = self._after_spaces(match.end()) if match and self._word() is None else -1
+        if match and self.text[colon : colon + 1] == ":" and colon >= 0:
             name = unescape(match[0])
-            self.at = match.end() + 1
+            self.at = colon + 1
             self._skip()
             if name == "*" and self._peek() == "*":
                 return self._everything()

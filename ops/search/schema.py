@@ -39,9 +39,18 @@ class Field:
     own: bool = False
 
 
+_STRINGS = (
+    "index_id", "id", "site_id", "entity_type", "dataset_type", "state", "name", "revision_id", "version", "url",
+    "ckan_url", "download_url", "license", "license_id", "organization", "capacity", "_version_",
+)
+_RELATIONS = (
+    "depends_on", "dependency_of", "derives_from", "has_derivation", "links_to", "linked_from", "child_of", "parent_of",
+)
+
+
 def _fields() -> dict[str, Field]:
     fields: list[Field] = []
-    for name in ["index_id", "id", "site_id", "entity_type", "dataset_type", "state", "name", "revision_id", "version", "url", "ckan_url", "download_url", "license", "license_id", "organization", "capacity", "_version_"]:
+    for name in _STRINGS:
         fields.append(Field(name, Kind.STRING))
     for name in ("tags", "groups", "res_format", "res_url", "res_type"):
         fields.append(Field(name, Kind.STRING, multi=True))
@@ -49,7 +58,7 @@ def _fields() -> dict[str, Field]:
     fields.append(Field("title_string", Kind.STRING, stored=False))
     fields += [Field(name, Kind.TEXT, own=True) for name in ("title", "notes")]
     fields += [Field(name, Kind.TEXT, stored=False, multi=True, own=True) for name in ("text", "urls")]
-    for name in ["depends_on", "dependency_of", "derives_from", "has_derivation", "links_to", "linked_from", "child_of", "parent_of"]:
+    for name in _RELATIONS:
         fields.append(Field(name, Kind.TEXT, stored=False, multi=True))
     for name in ("author", "author_email", "maintainer", "maintainer_email"):
         fields.append(Field(name, Kind.TEXT_GENERAL, own=True))
@@ -122,9 +131,9 @@ def schema_xml() -> str:
             lines.append(f'  <fieldType name="{kind.value}" class="govopen.{kind.value}"/>')
     for tag, rules in (("field", FIELDS.values()), ("dynamicField", [rule for _, rule in DYNAMIC])):
         for rule in rules:
-            kind = "string" if rule.kind is Kind.STORED else rule.kind.value
+            shown = "string" if rule.kind is Kind.STORED else rule.kind.value
             lines.append(
-                f'  <{tag} name={quoteattr(rule.name)} type="{kind}"'
+                f'  <{tag} name={quoteattr(rule.name)} type="{shown}"'
                 f' indexed="{str(rule.kind is not Kind.STORED).lower()}" stored="{str(rule.stored).lower()}"'
                 f' multiValued="{str(rule.multi).lower()}"/>'
             )

@@ -11,12 +11,12 @@ from typing import Any
 from tantivy import Occur as TOccur
 from tantivy import Query
 
-from ops.search import dismax, facets, lucene
+from ops.search import dismax, facets
 from ops.search.compile import Compiler, Dismax
-from ops.search.dates import format_date
 from ops.search.engine import Engine, Snapshot
 from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import SEQUENCE
+from ops.search.local import parse_with_locals
 from ops.search.nodes import All, Node, Phrase
 from ops.search.schema import Kind, field_of
 from ops.search.sorting import By, Hit, Key, Sorter, parse_sort
@@ -115,9 +115,8 @@ class Select:
 
     def lucene(self, text: str) -> tuple[Query, Node | None]:
         """A text in Lucene's grammar (``fq``, ``facet.query``, ``bq`` and ``q`` without defType)."""
-        _refuse_local(text)
         compiler = self.compiler()
-        node = lucene.parse(text, conjunction=compiler.conjunction)
+        node = parse_with_locals(text, conjunction=compiler.conjunction)
         return compiler.query(node), node
 
     def _main(self) -> tuple[Query, bool]:
@@ -270,6 +269,3 @@ def _plain(value: Any, kind: Kind) -> Any:
 def _refuse_local(text: str) -> None:
     if text.lstrip().startswith("{!"):
         raise unsupported("Local parameters {!…}")
-
-
-__all__ = ["Parameters", "Select", "format_date"]

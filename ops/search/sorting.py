@@ -158,10 +158,7 @@ class Sorter:
 
     def _by_score(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
         total = self._searcher.search(query, 1).count
-        if not key.descending:
-            wide = total
-        else:
-            wide = min(stop + 1, total)
+        wide = min(stop + 1, total) if key.descending else total
         while wide:
             hits = self._searcher.search(query, wide, count=False).hits
             if len(hits) < wide or wide >= total or hits[stop - 1][0] != hits[-1][0]:

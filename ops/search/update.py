@@ -13,7 +13,7 @@ from tantivy import Query, Schema
 
 from ops.search import lucene
 from ops.search.compile import Compiler
-from ops.search.documents import to_row
+from ops.search.documents import prepare
 from ops.search.engine import Change
 from ops.search.errors import SearchFault, unsupported
 from ops.search.schema import UNIQUE_KEY
@@ -47,7 +47,7 @@ class _Reader:
     # -- commands ----------------------------------------------------------------------------------------
 
     def _add(self, documents: list[Any]) -> None:
-        self.update.changes.append(Change(rows=[to_row(document, self.now) for document in documents]))
+        self.update.changes.append(Change(puts=[prepare(document, self.now) for document in documents]))
 
     def _delete(self, keys: list[str]) -> None:
         self.update.changes.append(Change(keys=keys))
