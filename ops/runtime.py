@@ -12,7 +12,6 @@ import redis.asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-import licensing
 from authz import CkanIdentities, Clock, Runtime, Settings, ShiftedClock, SystemClock, open_pool
 from ops.audit import PostgresAuditLog
 
@@ -50,7 +49,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         audit=PostgresAuditLog(clock),
         identities=identities,
         signing_key=load_signing_key(settings.signing_key_file),
-        extras={"grant_facts": licensing.grant_facts, "parties_of": licensing.parties_of},
+        extras={},
     )
     await refresh_clock(runtime)
 
