@@ -169,7 +169,7 @@ def _processes(home: Home) -> Iterator[Finding]:
             yield Finding("stack", "ok", "没有在运行", "Not running", "启动：govopen up", "Start: govopen up")
         return
     for name, part in state.get("parts", {}).items():
-        if part["state"] in ("ready", "done") and (part["pid"] is None or is_alive(part["pid"], part["created"])):
+        if part["state"] == "done" or (part["state"] == "ready" and is_alive(part["pid"], part["created"])):
             continue
         words = tail(home.logs / f"{name}.log", 3)
         yield Finding(

@@ -89,9 +89,12 @@ def let_through(folder: Path) -> list[Path]:
 
 def init(home: Home) -> bool:
     """Make the cluster unless it is there; returns whether it was made. CalledProcessError carries initdb's words."""
+    account = run_as(home)
+    if account:
+        for folder in (home.path, binaries()):
+            let_through(folder)
     if (home.postgres / "global" / "pg_control").exists():
         return False
-    account = run_as(home)
     home.postgres.mkdir(exist_ok=True)
     password_file = home.path / "postgres.password"
     password_file.unlink(missing_ok=True)
@@ -100,8 +103,6 @@ def init(home: Home) -> bool:
     if account:
         for path in (home.postgres, password_file):
             os.chown(path, *account)
-        for folder in (home.path, binaries()):
-            let_through(folder)
     home.postgres.chmod(0o700)
     try:
         subprocess.run(

@@ -136,6 +136,7 @@ class Supervisor:
             if part.command:
                 code = await (await self._spawn(one)).wait()
                 one.last_exit, one.process = code, None
+                one.pid = one.created = None
                 if code != 0:
                     raise StartFailed(part.name, f"exit {code}\n{self._tail(part.name)}")
             self._stamp(part)

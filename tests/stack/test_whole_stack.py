@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
@@ -24,8 +25,8 @@ PATIENCE_S = 120
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("city"), env={"GOVOPEN_DEMO": "1"}) as running:
+def stack() -> Iterator[Stack]:
+    with running_stack(env={"GOVOPEN_DEMO": "1"}) as running:
         yield running
 
 
@@ -140,8 +141,17 @@ def test_all_killed_at_once_lose_nothing_and_down_leaves_nothing(stack: Stack) -
     assert down(again.home) is False
 
 
-def test_ctrl_c_ends_a_stack_at_a_terminal_and_a_killed_supervisor_comes_back(tmp_path: Path) -> None:
-    home, port = Home(tmp_path / "city"), free_port()
+@pytest.fixture(scope="module")
+def terminal_home() -> Iterator[Home]:
+    """Not pytest's own folder: a second run of pytest makes that unreachable for PostgreSQL's account."""
+    home = Home(Path(tempfile.mkdtemp(prefix="govopen-terminal-")))
+    yield home
+    down(home)
+    shutil.rmtree(home.path, ignore_errors=True)
+
+
+def test_ctrl_c_ends_a_stack_at_a_terminal(terminal_home: Home) -> None:
+    home, port = terminal_home, free_port()
     environment = {
         **os.environ, "GOVOPEN_HOME": str(home.path), "GOVOPEN_PORT": str(port), "GOVOPEN_SITE_URL": "",
         "LC_ALL": "zh_CN.UTF-8",
@@ -157,17 +167,20 @@ def test_ctrl_c_ends_a_stack_at_a_terminal_and_a_killed_supervisor_comes_back(tm
         assert terminal.returncode == 130
         assert f"127.0.0.1:{port}" in words
         assert [pid for pid in pids if is_alive(pid, None)] == []
-
-        detached = up(home, port)
-        killed = detached.pid
-        assert killed
-        os.kill(killed, signal.SIGKILL)
-        assert wait_until(
-            lambda: (found := find(home)) is not None and found.pid != killed and found.state["state"] == "ready",
-            PATIENCE_S, 0.2,
-        )
-        assert answers(f"{detached.site_url}/v1/health")
     finally:
         terminal.kill()
-        down(home)
+
+
+def test_a_killed_supervisor_in_the_background_is_started_again(terminal_home: Home) -> None:
+    home = terminal_home
+    detached = up(home, free_port())
+    killed = detached.pid
+    assert killed
+    os.kill(killed, signal.SIGKILL)
+    assert wait_until(
+        lambda: (found := find(home)) is not None and found.pid != killed and found.state["state"] == "ready",
+        PATIENCE_S, 0.2,
+    )
+    assert answers(f"{detached.site_url}/v1/health")
+    assert down(home) is True
     assert remains(home.path, home.recorded()) == []
