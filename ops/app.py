@@ -102,9 +102,8 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
     app.add_middleware(Edge)
 
     for part in (
-        health, authz.routes.router, licensing.routes.router,
-        licensing.registration.routes.router, billing.routes.router,
-        ops.delivery.routes.router, ops.audit.routes.router,
+        ops.delivery.routes.router, health, authz.routes.router, licensing.routes.router,
+        licensing.registration.routes.router, billing.routes.router, ops.audit.routes.router,
     ):
         app.include_router(part)
     return app

@@ -20,6 +20,7 @@ from authz import (
     objects,
 )
 from licensing.errors import KeyInvalid
+from ops.delivery.decisions import DecisionLog
 from ops.delivery.grants import grant_of_key
 from ops.delivery.query import DataQuery
 from ops.delivery.refusals import DataWithdrawn, KeyRequired, KeyUnknown
@@ -79,10 +80,13 @@ async def authenticate(
 
 
 async def decide_access(
-    runtime: Runtime, request: Request, data: DataObject, grant: GrantFacts | None, query: DataQuery
+    runtime: Runtime, decisions: DecisionLog, request: Request, data: DataObject, grant: GrantFacts | None,
+    query: DataQuery,
 ) -> Access:
     """Ask the policy; raises Denied with all reasons, or KeyRequired when a key is all that is missing."""
-    decision = await decide_async(question(runtime, request, data, grant, query))
+    asked = question(runtime, request, data, grant, query)
+    decision = await decide_async(asked)
+    decisions.add(asked, decision, request.state.request_id)
     require(runtime, data, grant, decision)
     return Access(data, grant, decision.obligations)
 

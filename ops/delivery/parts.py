@@ -12,6 +12,7 @@ from authz import Runtime, Unavailable, objects, open_pool
 from billing.usage import UsageRecorder
 from ops.delivery.connections import acquired
 from ops.delivery.cursors import Cursors
+from ops.delivery.decisions import DecisionLog
 from ops.delivery.grants import standing as standing_grants
 from ops.delivery.limits import Limiter, Rates
 from ops.delivery.sources import Columns
@@ -33,6 +34,7 @@ class DeliveryParts:
     limiter: Limiter
     rates: Rates
     cursors: Cursors
+    decisions: DecisionLog
     columns: Columns = field(default_factory=Columns)
 
     @property
@@ -78,9 +80,12 @@ async def _open(runtime: Runtime) -> DeliveryParts:
 
     watch = GrantWatch(connect, standing)
     watch.start()
+    decisions = DecisionLog(runtime.pool)
+    decisions.start()
     return DeliveryParts(
         runtime=runtime, recorder=recorder, watch=watch, restricted=pool,
         limiter=Limiter(runtime.redis), rates=Rates.from_env(), cursors=Cursors.of(runtime.signing_key),
+        decisions=decisions,
     )
 
 
@@ -90,6 +95,7 @@ async def close_delivery(runtime: Runtime) -> None:
     if isinstance(parts, DeliveryParts):
         await parts.watch.close()
         await parts.recorder.close()
+        await parts.decisions.close()
         try:
             await asyncio.wait_for(parts.restricted.close(), 5)
         except TimeoutError:

@@ -139,7 +139,7 @@ async def permit(parts: DeliveryParts, request: Request, resource_id: str, query
         raise
     if found.data.fields:
         check_fields(query, list(found.data.by_name))
-    access = await decide_access(parts.runtime, request, found.data, found.grant, query)
+    access = await decide_access(parts.runtime, parts.decisions, request, found.data, found.grant, query)
     if found.grant is not None and access.obligations.quota and access.obligations.quota.calls_minute:
         minute = access.obligations.quota.calls_minute
         (await parts.limiter.check(found.grant.id, Rate("grant", minute, minute))).require()
@@ -155,7 +155,7 @@ async def _decide_without_rows(
         data = await find_object(connection, resource_id)
         grant = await authenticate(runtime, connection, data, key_of(request))
     if data.fields:
-        await decide_access(runtime, request, data, grant, replace(query, columns=None))
+        await decide_access(runtime, parts.decisions, request, data, grant, replace(query, columns=None))
 
 
 def framing_of(query: DataQuery, permit: Permit, compiled: CompiledQuery, usage_id: str | None) -> Framing:

@@ -374,3 +374,16 @@ async def test_every_delivery_is_in_the_evidence(
     (delivery,) = body["details"]["deliveries"]
     assert delivery["usage_id"] == answer.headers["x-govopen-usage-id"]
     assert delivery["rows"] == len(answer.json()["items"])
+
+
+async def test_permits_and_denials_are_in_the_decision_log(
+    client: httpx.AsyncClient, data: DataObject, granted: Granted, pool: asyncpg.Pool
+) -> None:
+    await client.get(f"/data/v1/{data.resource_id}/rows", headers=granted.headers)
+    await client.get(f"/data/v1/{data.resource_id}")
+    await asyncio.sleep(0.6)
+    rows = await pool.fetch(
+        "SELECT effect, reasons, grant_id FROM authz.decision_log WHERE resource_id = $1 ORDER BY id",
+        data.resource_id,
+    )
+    assert [tuple(row) for row in rows] == [("permit", [], granted.id), ("deny", ["grant_required"], None)]
