@@ -121,7 +121,6 @@ INVOICE = TransitionTable(
         *(row for state in _OWED for row in _owed(state)),
         Transition(S.OPEN, E.FALL_DUE, SYSTEM_WORK, (S.OVERDUE,), guard="due date passed"),
         Transition(S.PARTLY_PAID, E.FALL_DUE, SYSTEM_WORK, (S.OVERDUE,), guard="due date passed"),
-        Transition(S.PAID, E.CREDIT_PART, "invoice:credit", (S.PAID,), reason_required=True),
         Transition(S.PAID, E.CREDIT_REST, "invoice:credit", (S.PAID,), reason_required=True),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from authz import Call, Runtime
@@ -9,6 +10,9 @@ from billing.acting import Act
 from billing.errors import InvoiceNotDue
 from billing.invoices import state
 from billing.payments.stripe_gateway import StripeGateway
+
+SESSION_LIVES = timedelta(hours=23)
+"""Stripe ends a session after 24 hours; an older one is not offered again."""
 
 
 async def open_checkout(runtime: Runtime, call: Call, invoice_id: str) -> dict[str, Any]:
@@ -26,8 +30,8 @@ async def open_checkout(runtime: Runtime, call: Call, invoice_id: str) -> dict[s
             raise InvoiceNotDue(number=invoice.number)
         known = await tx.fetchrow(
             "SELECT id, url FROM billing.checkout_session WHERE invoice_id = $1 AND amount_fen = $2"
-            " AND state = 'open' ORDER BY created_at DESC LIMIT 1",
-            invoice_id, invoice.due_fen,
+            " AND state = 'open' AND created_at > $3 ORDER BY created_at DESC LIMIT 1",
+            invoice_id, invoice.due_fen, act.now - SESSION_LIVES,
         )
         if known:
             return {"id": known["id"], "url": known["url"], "amount_fen": invoice.due_fen}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,8 @@ from billing.payments import refunds
 from billing.payments.receipts import Receipt, record
 from billing.payments.stripe_gateway import CURRENCY, StripeGateway
 from billing.rows import one
+
+log = logging.getLogger("govopen.billing.inbox")
 
 WAIT_FOR_OURS = timedelta(hours=1)
 """How long a notification may wait for the session it speaks of, whose row may not be committed yet."""
@@ -58,7 +61,10 @@ async def handle_all(runtime: Runtime) -> int:
         )
     done = 0
     for row in rows:
-        done += await handle_one(runtime, row["event_id"])
+        try:
+            done += await handle_one(runtime, row["event_id"])
+        except Exception:  # one that cannot be handled must not hold up the others; it stays stored
+            log.exception("event %s could not be handled", row["event_id"])
     return done
 
 

@@ -15,6 +15,7 @@ from billing.errors import ProviderFailed, ProviderNotConfigured, WebhookRejecte
 
 CURRENCY = "cny"
 NETWORK_RETRIES = 2
+TIMEOUT_S = 15
 TOLERANCE_S = 300
 WEBHOOK_BYTES_MAX = 262_144
 _UNREADABLE = (
@@ -47,7 +48,9 @@ class StripeGateway:
 
     def __init__(self, key: str, api_base: str | None, webhook_secret: str | None) -> None:
         bases: dict[str, Any] = {"base_addresses": {"api": api_base}} if api_base else {}
-        self._client = stripe.StripeClient(key, max_network_retries=NETWORK_RETRIES, **bases)
+        self._client = stripe.StripeClient(
+            key, max_network_retries=NETWORK_RETRIES, http_client=stripe.HTTPXClient(timeout=TIMEOUT_S), **bases
+        )
         self._secret = (webhook_secret or "").strip()
 
     @classmethod

@@ -41,7 +41,7 @@ async def simulate(act: Act, application_id: str, pricing: Pricing, quantities: 
 
     A price above its ceiling is answered too, with its ``violations``, so that the form can show them.
     """
-    act.require("application:price_propose")
+    act.require("rate:view")
     application = await licences.application(act.tx, application_id)
     await chargeable_object(act.tx, application.resource_id)
     standing = await ceilings.in_force(act.tx, application.resource_id)
