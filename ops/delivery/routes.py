@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-import billing.usage.routes
 from authz import NotFound, RuntimeDep
 from ops.delivery import service
 from ops.delivery.framing import MEDIA_TYPES
@@ -22,7 +21,6 @@ PURPOSE_HEADER = "x-govopen-purpose"
 
 router = APIRouter(tags=["delivery"])
 router.include_router(loading.router)
-router.include_router(billing.usage.routes.router)
 
 
 def _parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
