@@ -148,6 +148,39 @@ def test_restricting_open_data_removes_it_from_everywhere(
     assert not list(Path(tk.config["ckan.storage_path"]).rglob(f"*{filed['id'][6:]}"))
 
 
+def test_a_refused_restriction_removes_nothing(act: Any, app: Any, people: Any, service: ServiceDouble) -> None:
+    made = act("editor", "package_create", **dataset_dict(people["org"]["id"]))
+    resource = act("editor", "resource_create", package_id=made["id"], name="f", url="f.csv",
+                   upload=FileStorage(io.BytesIO(b"code\n1\n"), "f.csv"))
+    act("editor", "datastore_create", resource_id=resource["id"], force=True, records=[{"code": "1"}])
+    act("editor", "resource_view_create", resource_id=resource["id"], view_type="datatables_view", title="t")
+    service.refusals["PUT"] = (422, {"code": "publish_gate", "detail": "须经批准"})
+    with pytest.raises(tk.ValidationError):
+        act("editor", "package_patch", id=made["id"], open_attribute="conditional", open_mode="a",
+            use_requirements="b", security_measures="c")
+    model.Session.remove()
+    assert act(None, "datastore_search", resource_id=resource["id"])["total"] == 1
+    assert len(act(None, "resource_view_list", id=resource["id"])) >= 1
+    assert app.get(f"/dataset/{made['name']}/resource/{resource['id']}/download/f.csv").status_code == 200
+
+
+def test_files_of_a_restricted_resource_are_refused_by_their_own_route(
+    app: Any, restricted: Any, headers_of: Any
+) -> None:
+    file = model.File(name="a.csv", location="a.csv", storage="default", content_type="text/csv", size=1, hash="x")
+    model.Session.add(file)
+    model.Session.flush()
+    file_id = file.id
+    model.Session.add(model.FileOwner(
+        file_id=file_id, owner_type="resource", owner_id=restricted["resources"][0]["id"]))
+    model.Session.commit()
+    for who in EVERYBODY:
+        answer = app.get(f"/file/download/{file_id}", headers=headers_of(who), status=None)
+        assert answer.status_code == 403
+    for address in ("/file/trusted-download/x.y.z", "/file/public-download/default/a.csv"):
+        assert app.get(address, status=None).status_code in (403, 404)
+
+
 def test_earlier_versions_in_the_activity_stream_are_scrubbed(act: Any, closed_later: Any) -> None:
     act("editor", "package_patch", id=closed_later["id"], title="又一次")
     entries = act("editor", "package_activity_list", id=closed_later["id"], limit=100)

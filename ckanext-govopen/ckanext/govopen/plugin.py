@@ -8,7 +8,7 @@ from typing import Any
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 from ckan.lib.plugins import DefaultTranslation
-from ckanext.govopen import dataset_form, facets, indexing, outbox, publication, views
+from ckanext.govopen import dataset_form, facets, indexing, outbox, publication, transition, views
 from ckanext.govopen import helpers as template_helpers
 from ckanext.govopen.logic import action
 from ckanext.govopen.uploads import ScannedUpload
@@ -49,6 +49,7 @@ class GovOpenPlugin(
 
     def configure(self, config: Any) -> None:
         outbox.listen()
+        transition.listen()
 
     def get_uploader(self, upload_to: str, old_filename: str | None) -> None:
         return None

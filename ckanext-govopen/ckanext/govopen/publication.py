@@ -58,10 +58,14 @@ def synchronise(user: str | None, dataset_id: str) -> None:
         return
     model.Session.flush()
     resources = [one for one in package.resources if one.state == "active"]
-    transition.clean(package, resources)
     if package.state != "active" or package.private:
         retract(package)
-        return
+    else:
+        _publish_all(user, package, resources)
+    transition.clean(package, resources)
+
+
+def _publish_all(user: str | None, package: model.Package, resources: list[model.Resource]) -> None:
     retract(package, keep={one.id for one in resources})
     known = dict(
         model.Session.query(Published.resource_id, Published.digest).filter_by(dataset_id=package.id).all()

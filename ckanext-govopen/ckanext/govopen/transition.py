@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import ckan.plugins as p
@@ -11,27 +13,52 @@ import ckan.plugins.toolkit as tk
 from ckan import model
 from ckan.lib import files, uploader
 from ckanext.govopen import sealing
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
 
 LEADING = ("url", "hash", "cache_url", "size", "mimetype")
 
 
+WAITING = "govopen_cleanup"
+
+
+@cache
+def listen() -> None:
+    """Attach to CKAN's session, once: tables and files go only when the change that seals them is committed."""
+    event.listen(model.Session, "after_commit", _after_commit)
+    event.listen(model.Session, "after_soft_rollback", _after_rollback)
+
+
 def clean(package: model.Package, resources: Sequence[model.Resource]) -> None:
-    """Remove tables, views, files and remembered addresses of the dataset's restricted resources."""
-    restricted = [one for one in resources if sealing.is_restricted_row(one)]
+    """Remove views and remembered addresses of the dataset's restricted resources now; tables and files after commit.
+
+    Call it when the gate has let the change through. A crash between the commit and the removal leaves a table or a
+    file that the guards refuse to give out and the next save, or ``ckan govopen republish``, removes.
+    """
+    restricted = {one.id for one in resources if sealing.is_restricted_row(one)}
     if not restricted:
         return
-    for resource in restricted:
-        _remove_views(resource.id)
-        _remove_table(resource.id)
-        _remove_file(resource.id)
-    _scrub_activities(package.id, {one.id for one in restricted})
-
-
-def _remove_views(resource_id: str) -> None:
-    for view in model.Session.query(model.ResourceView).filter_by(resource_id=resource_id).all():
+    for view in model.Session.query(model.ResourceView).filter(model.ResourceView.resource_id.in_(restricted)):
         model.Session.delete(view)
+    _scrub_activities(package.id, restricted)
+    model.Session.info.setdefault(WAITING, set()).update(restricted)
+
+
+def _after_commit(session: Session) -> None:
+    if session.in_nested_transaction():
+        return
+    for resource_id in session.info.pop(WAITING, ()):
+        try:
+            _remove_table(resource_id)
+            _remove_file(resource_id)
+        except Exception:
+            log.exception("data of restricted resource %s could not be removed; it stays sealed", resource_id)
+
+
+def _after_rollback(session: Session, _previous: Any) -> None:
+    session.info.pop(WAITING, None)
 
 
 def _remove_table(resource_id: str) -> None:
@@ -42,6 +69,7 @@ def _remove_table(resource_id: str) -> None:
     backend = DatastoreBackend.get_active_backend()
     if backend.resource_exists(resource_id):
         backend.delete({}, {"resource_id": resource_id})
+        log.info("removed the table of restricted resource %s", resource_id)
 
 
 def _remove_file(resource_id: str) -> None:
@@ -56,10 +84,8 @@ def _remove_file(resource_id: str) -> None:
         if storage is not None:
             storage.remove(files.FileData(location))
         else:
-            from pathlib import Path
-
-            Path(location).unlink(missing_ok=True)
-    except (files.exc.MissingFileError, OSError):
+            Path(location).unlink()
+    except (files.exc.MissingFileError, FileNotFoundError):
         return
     log.info("removed the file of restricted resource %s", resource_id)
 
