@@ -59,6 +59,7 @@ def _guard(name: str, reads: bool) -> Callable[..., Any]:
         for one in _named_resources(data_dict):
             if sealing.is_restricted(one):
                 if silent:
+                    tk.check_access(name, context, data_dict)
                     return []
                 raise sealing.Restricted(one)
         return next_action(context, data_dict)

@@ -9,7 +9,7 @@ import ckan.plugins.toolkit as tk
 from ckan.lib.search import SearchError
 from ckanext.govopen import dataset_page, popularity, presentation, rows, search_page, vocabularies
 from ckanext.govopen.text import language
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, redirect
 
 blueprint = Blueprint("govopen_pages", __name__)
 MODE_SECONDS = 365 * 24 * 3600
@@ -102,3 +102,9 @@ def catalogue() -> Response:
         "total": found["count"], "next": following if after < found["count"] else None,
         "items": [dataset_page.machine_entry(dataset) for dataset in found["results"]],
     })
+
+
+@blueprint.get("/api/i18n/zh-CN")
+def script_texts() -> Any:
+    """CKAN's scripts ask for their texts by the page's HTML language; its files are named by locale."""
+    return redirect(tk.url_for("api.i18n_js_translations", lang="zh_Hans_CN", locale="default"))
