@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import psutil
@@ -28,6 +29,15 @@ PATIENCE_S = 120
 def stack() -> Iterator[Stack]:
     with running_stack(env={"GOVOPEN_DEMO": "1"}) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def other_home() -> Iterator[Home]:
+    """In no folder of pytest's: a second run of pytest would make that unreachable for PostgreSQL's account."""
+    home = Home(Path(tempfile.mkdtemp(prefix="govopen-other-")))
+    yield home
+    down(home)
+    shutil.rmtree(home.path, ignore_errors=True)
 
 
 def answers(url: str) -> bool:
@@ -103,14 +113,13 @@ def test_a_killed_part_is_noticed_and_started_again(stack: Stack, part: str, pat
     assert stack.fresh().state["parts"][part]["restarts"] >= 1
 
 
-def test_a_second_stack_runs_beside_it(stack: Stack) -> None:
-    with running_stack() as neighbour:
+def test_a_second_stack_runs_beside_it(stack: Stack, other_home: Home) -> None:
+    with running_stack(other_home.path) as neighbour:
         assert set(neighbour.ports.values()).isdisjoint(stack.ports.values())
         assert neighbour.sysadmin_password != stack.sysadmin_password
         assert answers(f"{neighbour.site_url}/v1/health")
         assert answers(f"{stack.site_url}/v1/health")
-        folder = neighbour.home.path
-    assert not folder.exists()
+    assert remains(other_home.path, other_home.recorded()) == []
     assert answers(f"{stack.site_url}/v1/health")
 
 
@@ -141,17 +150,8 @@ def test_all_killed_at_once_lose_nothing_and_down_leaves_nothing(stack: Stack) -
     assert down(again.home) is False
 
 
-@pytest.fixture(scope="module")
-def terminal_home() -> Iterator[Home]:
-    """Not pytest's own folder: a second run of pytest makes that unreachable for PostgreSQL's account."""
-    home = Home(Path(tempfile.mkdtemp(prefix="govopen-terminal-")))
-    yield home
-    down(home)
-    shutil.rmtree(home.path, ignore_errors=True)
-
-
-def test_ctrl_c_ends_a_stack_at_a_terminal(terminal_home: Home) -> None:
-    home, port = terminal_home, free_port()
+def test_ctrl_c_ends_a_stack_at_a_terminal(other_home: Home) -> None:
+    home, port = other_home, free_port()
     environment = {
         **os.environ, "GOVOPEN_HOME": str(home.path), "GOVOPEN_PORT": str(port), "GOVOPEN_SITE_URL": "",
         "LC_ALL": "zh_CN.UTF-8",
@@ -171,8 +171,8 @@ def test_ctrl_c_ends_a_stack_at_a_terminal(terminal_home: Home) -> None:
         terminal.kill()
 
 
-def test_a_killed_supervisor_in_the_background_is_started_again(terminal_home: Home) -> None:
-    home = terminal_home
+def test_a_killed_supervisor_in_the_background_is_started_again(other_home: Home) -> None:
+    home = other_home
     detached = up(home, free_port())
     killed = detached.pid
     assert killed
