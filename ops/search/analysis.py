@@ -51,14 +51,12 @@ class Piece:
     word: str
 
 
-@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """Snowball English, as the schema's SnowballPorterFilter."""
     found = _STEMMER.analyze(word)
     return found[0] if found else word
 
 
-@lru_cache(maxsize=65_536)
 def fold(word: str) -> str:
     """ASCIIFoldingFilter: letters with marks become their base letters."""
     if word.isascii():
@@ -67,7 +65,6 @@ def fold(word: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
-@lru_cache(maxsize=65_536)
 def _finish(word: str, stemmed: bool) -> str:
     """What both text types do to a part: lower case, then stem and fold (``text``) or nothing (general)."""
     lowered = word.lower()
@@ -79,7 +76,6 @@ def normalize(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
-@lru_cache(maxsize=65_536)
 def _parts(word: str, case_change: bool) -> tuple[tuple[str, bool], ...]:
     """WordDelimiter: (part, is it letters) split at punctuation, letter-digit borders and lower-to-upper."""
     if word.endswith(("'s", "'S", "’s", "’S")):
@@ -101,7 +97,7 @@ def _parts(word: str, case_change: bool) -> tuple[tuple[str, bool], ...]:
     return tuple(parts)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=20_000)
 def _latin(word: str, kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """A word without Chinese: its parts in order, and the joined runs of parts that only the index has."""
     stemmed = kind is Kind.TEXT
@@ -182,7 +178,7 @@ def in_sequence(terms: Sequence[tuple[int, str]]) -> bool:
     return len(terms) > 1 or (terms[0][1].startswith(GRAM) and len(terms[0][1]) > 2)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def query_pieces(text: str, kind: Kind) -> tuple[Piece, ...]:
     """An unquoted chunk as the pieces that must be found, in any order."""
     pieces: list[Piece] = []

@@ -11,8 +11,7 @@ from ops.search.errors import QuerySyntaxFault, SearchFault
 from ops.search.lucene import parse
 from ops.search.nodes import Node, Occur
 
-_CONSECUTIVE = re.compile(r"\s+[+-](?:\s*[+-]+)+")
-_DANGLING = re.compile(r"\s+[-+\s]+$")
+_OPERATORS = re.compile(r"[\s+-]+")
 _ESCAPED = re.compile(r"([\\!():^\[\]{}~*?/]|&&|\|\|)")
 _ALL_ESCAPED = re.compile(r'([\\!():^\[\]{}~*?/+\-"]|&&|\|\|)')
 _WORDS = re.compile(r"(?<!\S)(AND|OR|NOT)(?!\S)")
@@ -43,9 +42,22 @@ def parse_dismax(text: str) -> Node | None:
     """Only quotes, ``+`` and ``-`` are operators; the rest is escaped (SolrPluginUtils.partialEscape)."""
     if text.count('"') % 2:
         text = text.replace('"', "")
-    text = _CONSECUTIVE.sub(" ", text)
-    text = _DANGLING.sub("", text)
+    text = _OPERATORS.sub(_strip_operators, text)
     return parse(_ESCAPED.sub(_escape, text), conjunction=False)
+
+
+def _strip_operators(match: re.Match[str]) -> str:
+    """SolrPluginUtils.stripIllegalOperators: after a space, two operators in a row or at the end mean nothing."""
+    run = match[0]
+    blank = next((index for index, char in enumerate(run) if char.isspace()), -1)
+    if blank < 0:
+        return run
+    rest = run[blank:]
+    if match.end() == len(match.string):
+        return run[:blank]
+    if rest.count("+") + rest.count("-") < 2:
+        return run
+    return run[:blank] + " "
 
 
 def parse_edismax(text: str) -> Node | None:

@@ -128,8 +128,7 @@ def write_configuration(folder: Path, values: dict[str, str]) -> Path:
     ini = folder / "test-core.ini"
     ini.write_text(text, encoding="utf-8")
     (folder / "pytest.ini").write_text(
-        "[pytest]\nasyncio_mode = strict\nfilterwarnings =\n    ignore\nmarkers =\n    ckan_config\n    ckan_standards\n",
-        encoding="utf-8",
+        "[pytest]\nasyncio_mode = strict\nfilterwarnings = ignore\nmarkers =\n    ckan_config\n", encoding="utf-8"
     )
     return ini
 
@@ -187,7 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
             ini = write_configuration(folder, values)
             env = environment()
             ckan = str(Path(sys.executable).parent / "ckan")
-            subprocess.run([ckan, "-c", str(ini), "db", "init"], env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [ckan, "-c", str(ini), "db", "init"], env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL
+            )
             report = folder / "report.xml"
             subprocess.run(
                 [
