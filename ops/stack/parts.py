@@ -201,22 +201,9 @@ def _ckan(plan: Plan) -> list[Part]:
             probe=probes.http_ok(port, "/api/3/action/status_show"),
         ),
         Part(
-            "ckan-jobs", ckan_command(plan.home, "jobs", "worker"),
-            ckan_env(plan, "ckan-jobs"), needs=("ckan-setup",), stop_patience_s=3,
+            "ckan-background", [sys.executable, "-P", str(SCRIPTS / "ckan_background.py")],
+            ckan_env(plan, "ckan-background"), needs=("ckan-setup",), stop_patience_s=3,
         ),
-        *_outbox(plan),
-    ]
-
-
-def _outbox(plan: Plan) -> list[Part]:
-    """What hands the changes made inside CKAN over to the audit log, in order."""
-    if "govopen" not in ckan_ini.plugins():
-        return []
-    return [
-        Part(
-            "ckan-outbox", ckan_command(plan.home, "govopen", "drain", "--follow"),
-            ckan_env(plan, "ckan-outbox"), needs=("ckan-setup",), stop_patience_s=3,
-        )
     ]
 
 

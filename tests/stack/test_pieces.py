@@ -90,7 +90,7 @@ def test_ckan_is_told_nothing_of_the_services_database(home: Home, monkeypatch: 
 
 def test_every_part_names_what_it_needs(home: Home) -> None:
     parts = {part.name: part for part in build(Plan(home, 8600, PORTS, "http://127.0.0.1:8600", keeper=True))}
-    assert {"postgres", "redis", "ckan", "ckan-jobs", "service", "worker", "front", "keeper"} <= set(parts)
+    assert {"postgres", "redis", "ckan", "ckan-background", "service", "worker", "front", "keeper"} <= set(parts)
     assert "govopen" not in {word for word in parts["postgres"].command if "secret" in word}
 
 
