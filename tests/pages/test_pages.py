@@ -21,7 +21,8 @@ PAGES = (
     "/dataset/ceshi-youtiaojian", "/dataset/ceshi-buyu", "/dataset/ceshi-kaifang/history", "/organization/",
     "/organization/ceshi-ju", "/developers", "/about", "/user/login", "/user/register",
 )
-DATA = ".go-results, .go-feed, .go-table--data, .go-examples, .go-facets ul, .go-chips, .go-breadcrumb, .go-card, tbody th"
+DATA = (".go-results, .go-feed, .go-table--data, .go-examples, .go-facets ul, .go-chips, .go-breadcrumb, .go-card,"
+        " tbody th")
 """Where what departments wrote stands; it is in their language whatever the page speaks."""
 TEXTS = """(skip) => {
   const found = [];
