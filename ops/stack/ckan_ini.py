@@ -11,6 +11,15 @@ from ops.stack.home import Home
 PLUGINS = ("activity", "datastore", "datatables_view", "text_view", "image_view")
 SITE_TITLE = "公共数据开放与授权运营平台"
 
+SITE = {
+    "ckan.auth.route_after_login": "govopen_my.home",
+    "ckanext.govopen.site_title_en": "Public Data: Open and Authorised",
+    "ckanext.govopen.contact_unit": "示范市数据局",
+    "ckanext.govopen.contact_phone": "0512-12000000",
+    "ckanext.govopen.contact_email": "data@govopen.example",
+}
+"""What a city sets for itself in ``ckan.local.ini``."""
+
 LOGGING = """
 [loggers]
 keys = root, ckan, ckanext
@@ -96,6 +105,7 @@ def settings(home: Home, site_url: str, port: int, ports: dict[str, int]) -> dic
         "ckan.site_id": "govopen",
         "ckan.site_url": site_url,
         "ckan.site_title": SITE_TITLE,
+        **(SITE if extension_folder() else {}),
         "ckan.plugins": " ".join(plugins()),
         "ckan.views.default_views": "datatables_view text_view image_view",
         "ckan.storage_path": str(home.folder("files")),

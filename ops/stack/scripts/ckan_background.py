@@ -3,6 +3,7 @@
 Runs in CKAN's processes; imports nothing of ours. ``ckan jobs worker``, its scheduler and ``ckan govopen drain``
 would be three copies of CKAN in memory (some 130 MB each); here they share one. A loop that ends unexpectedly ends
 the process, and the supervisor starts it again; jobs and outbox rows are kept in Redis and PostgreSQL meanwhile.
+"""
 
 import ctypes
 import logging
