@@ -1,6 +1,6 @@
 """Local parameters at the start of a query: ``{!bool must=bees}``, ``{!term f=tags}air quality``.
 
-Spoken: ``lucene``, ``bool`` (must, should, must_not, filter), ``term``, ``terms``, ``field`` and ``prefix``.
+Spoken: ``lucene`` (q.op), ``bool`` (must, should, must_not, filter), ``term``, ``terms``, ``field`` and ``prefix``.
 CKAN lets none of them through unless its ``ckan.search.solr_allowed_query_parsers`` names them. References to other
 parameters (``$name``) and every other parser are refused.
 """
@@ -34,7 +34,11 @@ def parse_with_locals(text: str, *, conjunction: bool, depth: int = 0) -> Node |
     kind, parameters, rest = _split(stripped)
     value = next((value for name, value in parameters if name == "v"), rest)
     if kind == "lucene":
-        _only(parameters, "v", "df")
+        _only(parameters, "v", "q.op")
+        operator = next((given.upper() for name, given in parameters if name == "q.op"), "")
+        if operator not in ("", "AND", "OR"):
+            raise SearchFault(f"Invalid q.op: {operator[:20]}")
+        conjunction = operator == "AND" if operator else conjunction
         return parse_with_locals(value, conjunction=conjunction, depth=depth + 1)
     if kind == "bool":
         _only(parameters, "v", *_OCCURS)

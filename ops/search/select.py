@@ -75,10 +75,9 @@ class Select:
         keys = parse_sort(last(self.parameters, "sort")) or [Key(By.SCORE, "score", "", True)]
         if constant:
             keys = [key for key in keys if key.by is not By.SCORE]
-        total = searcher.search(query, 1).count
         sorter = Sorter(self.engine.schema, searcher, self._values)
-        stop = min(start + rows, total)
-        hits = sorter.window(query, keys, start, stop) if start < stop else []
+        hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
+        total = sorter.total
         wanted = self._wanted()
         response: dict[str, Any] = {"numFound": total, "start": start, "numFoundExact": True}
         if "score" in wanted:

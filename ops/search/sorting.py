@@ -93,10 +93,20 @@ class Sorter:
         self._schema = schema
         self._searcher = searcher
         self._value_of = value_of
+        self.total = -1
+        """Hits of the outermost query, known after ``window``."""
+
+    def _search(self, query: Query, limit: int, **options: Any) -> tuple[list[tuple[Any, Any]], int]:
+        found = self._searcher.search(query, max(1, limit), **options)
+        if self.total < 0:
+            self.total = found.count
+        return found.hits, found.count
 
     def window(self, query: Query, keys: Sequence[Key], start: int, stop: int) -> list[Hit]:
         """Hits from ``start`` to ``stop`` in the order of the keys."""
         if stop <= start:
+            if self.total < 0:
+                self._search(query, 1)
             return []
         key, rest = (keys[0], keys[1:]) if keys else (ARRIVAL, ())
         if key.by is By.SCORE:
@@ -107,8 +117,7 @@ class Sorter:
 
     def _by_column(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
         order = TOrder.Desc if key.descending else TOrder.Asc
-        found = self._searcher.search(query, stop + 1, order_by_field=key.column, order=order)
-        hits, total = found.hits, found.count
+        hits, total = self._search(query, stop + 1, order_by_field=key.column, order=order)
         if key is ARRIVAL:
             return [Hit(address) for _, address in hits[start:stop]]
         window: list[Hit] = []
@@ -139,6 +148,8 @@ class Sorter:
         return Query.boolean_query([(TOccur.Must, query), (TOccur.Must, Query.const_score_query(same, 0.0))])
 
     def _by_terms(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
+        if self.total < 0:
+            self._search(query, 1)
         prefix = key.name + SEP
         groups = self._searcher.terms_with_prefix(EXACT, prefix, query)
         groups.sort(key=lambda group: group[0].encode(), reverse=key.descending)
@@ -157,17 +168,12 @@ class Sorter:
         return window
 
     def _by_score(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
-        total = self._searcher.search(query, 1).count
-        wide = min(stop + 1, total) if key.descending else total
-        while wide:
+        hits, total = self._search(query, stop + 1)
+        wide = stop + 1
+        while wide < total and (not key.descending or hits[stop - 1][0] == hits[-1][0]):
+            wide = min(wide * 4, total) if key.descending else total
             hits = self._searcher.search(query, wide, count=False).hits
-            if len(hits) < wide or wide >= total or hits[stop - 1][0] != hits[-1][0]:
-                break
-            wide = min(wide * 4, total)
-        else:
-            return []
-        pairs = [(score, address) for score, address in hits]
-        pairs = self._settle(pairs, rest)
+        pairs = self._settle([(score, address) for score, address in hits], rest)
         pairs.sort(key=lambda pair: pair[0], reverse=key.descending)
         return [Hit(address, score) for score, address in pairs[start:stop]]
 

@@ -16,7 +16,8 @@ LABELS = '+permission_labels:("public" OR "member-1")'
 def city(catalogue: Catalogue) -> Catalogue:
     catalogue.add(
         dataset(
-            "air", title="城市环境空气质量日报", notes="深圳市各监测站点的小时均值", tags=["空气", "环境"], groups=["eco"],
+            "air", title="城市环境空气质量日报", notes="深圳市各监测站点的小时均值",
+            tags=["空气", "环境"], groups=["eco"],
             organization="ecology", res_format=["CSV", "JSON"], metadata_modified="2026-03-01T00:00:00.123Z",
             views_total=7, extras_region="深圳 南山区", owner_org="o-1",
         ),
