@@ -37,6 +37,18 @@ async def lock(tx: asyncpg.Connection, resource_id: str) -> DataObject | None:
     return _of(row) if row else None
 
 
+async def last_known(tx: asyncpg.Connection, resource_id: str, *, lock: bool = False) -> DataObject | None:
+    """The object as it is or as it was when it was withdrawn; ``lock`` holds the row until the transaction ends.
+
+    What is put again is judged against this: withdrawing data and publishing it anew is no way around the approval of
+    a downgrade, nor a way for another organisation to take over the id and with it the place of the rows.
+    """
+    row = await tx.fetchrow(
+        f"SELECT {_COLUMNS} FROM authz.data_object WHERE resource_id = $1{' FOR UPDATE' if lock else ''}", resource_id
+    )
+    return _of(row) if row else None
+
+
 async def put(
     tx: asyncpg.Connection, audit: AuditLog, call: Call, data: DataObject, *, version: int | None = None
 ) -> DataObject:

@@ -69,7 +69,7 @@ async def check_data_object(
     """What the publish gate would say, with the scanner's findings by row and column; nothing is saved."""
     wanted = body.as_object()
     async with runtime.snapshot() as connection:
-        before = await objects.get(connection, wanted.resource_id)
+        before = await objects.last_known(connection, wanted.resource_id)
     decision = await _gate(call, wanted, before, body.sample)
     return decision.as_document(language_of(request))
 
@@ -85,7 +85,7 @@ async def put_data_object(
         )])
     wanted = body.as_object()
     async with runtime.transaction() as tx:
-        before = await objects.lock(tx, resource_id)
+        before = await objects.last_known(tx, resource_id, lock=True)
         (await _gate(call, wanted, before, body.sample)).require()
         saved = await objects.put(tx, runtime.audit, call, wanted, version=body.version)
     return shown(saved)

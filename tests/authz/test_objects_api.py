@@ -121,6 +121,28 @@ async def test_a_downgrade_is_carried_out_by_the_authority(
     assert (await client.put("/v1/data-objects/res-down", json=open_one, headers=headers)).status_code == 200
 
 
+async def test_withdrawing_is_no_way_around_the_approval_of_a_downgrade(
+    client: httpx.AsyncClient, token_for: Any
+) -> None:
+    open_one = {**an_open_table().as_document(), "organisation_id": "org-market", "resource_id": "res-around"}
+    headers = token_for("wang", orgs=OWNER)
+    await client.put("/v1/data-objects/res-around", json=open_one, headers=headers)
+    await client.delete("/v1/data-objects/res-around", headers=headers)
+    closed = {**open_one, "open_attribute": "closed", "refuse_reason": "商业秘密", "legal_basis": "条例第四十一条"}
+    refused = await client.put("/v1/data-objects/res-around", json=closed, headers=headers)
+    assert [one["code"] for one in refused.json()["reasons"]] == ["downgrade_needs_approval"]
+
+
+async def test_withdrawn_data_is_not_taken_over_by_another_department(
+    client: httpx.AsyncClient, token_for: Any
+) -> None:
+    headers = token_for("wang", orgs=OWNER)
+    await put(client, headers, resource_id="res-left")
+    await client.delete("/v1/data-objects/res-left", headers=headers)
+    taken = await put(client, token_for("li", orgs=OTHER), resource_id="res-left", organisation_id="org-civil")
+    assert taken.status_code == 403
+
+
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("resource_id", {"resource_id": "other"}), ("open_attribute", {"open_attribute": "half"}),
     ("grade", {"grade": "general-5"}), ("has_personal_info", {"has_personal_info": "perhaps"}),
