@@ -9,9 +9,9 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
-from licensing.limits import Limit
+from stdnum.iso7064 import mod_37_36
 
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+from licensing.limits import Limit
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,10 @@ def rules() -> RegistrationRules:
     return _load(given or str(Path(__file__).with_name("limits.toml")))
 
 
-def check_character(body: str) -> str:
-    """ISO 7064 MOD 37,36 over digits and capital letters."""
-    check = 36
-    for character in body:
-        check = (check + _ALPHABET.index(character)) % 36 or 36
-        check = check * 2 % 37
-    return _ALPHABET[(37 - check) % 36]
-
-
 def make_code(serial: int, on: date, given: RegistrationRules) -> str:
-    """A 登记结果查询码: issuer, region, year and month, serial of eight digits, check character."""
+    """A 登记结果查询码: issuer, region, year and month, serial of eight digits, check character (ISO 7064)."""
     body = f"{given.code_issuer}{given.code_region}{on:%Y%m}{serial:08d}"
-    return body + check_character(body)
+    return body + str(mod_37_36.calc_check_digit(body))
 
 
 def years_later(day: date, years: int) -> date:
