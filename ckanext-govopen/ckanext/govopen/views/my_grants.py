@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 import ckan.plugins.toolkit as tk
 from ckanext.govopen.gateway import Gateway, ServiceProblem
@@ -55,10 +54,10 @@ def samples(grant: Mapping[str, Any], key: str = "gok_…") -> list[dict[str, st
     """Calls that run as they stand, with this grant's table, columns and purpose."""
     address = str(tk.config["ckan.site_url"]).rstrip("/") + grant["data_url"]
     columns = ",".join(grant["columns"][:3])
-    ask = urlencode({"format": "csv", "columns": columns, "purpose": grant["purpose"], "limit": 100}, safe=",")
     curl = (
-        f'curl -o data.csv "{address}?{ask}" \\\n'
-        f'  -H "Authorization: Bearer {key}"'
+        f'curl -G -o data.csv \\\n  "{address}" \\\n'
+        f'  -d format=csv -d limit=100 -d purpose={grant["purpose"]} \\\n'
+        f'  --data-urlencode "columns={columns}" \\\n  -H "Authorization: Bearer {key}"'
     )
     python = (
         f'import requests\n\nask = {{"format": "jsonl", "columns": "{columns}", "purpose": "{grant["purpose"]}", '
