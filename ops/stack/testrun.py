@@ -27,10 +27,12 @@ class Run:
     title: str
     command: list[str]
     folders: tuple[str, ...]
+    whole: bool = False
+    """Not pytest itself: started without markers, paths and options, for all of its folder or not at all."""
 
 
 def runs() -> list[Run]:
-    """The runs there is something for."""
+    """The runs, in the order in which they are made."""
     pytest = [sys.executable, "-m", "pytest"]
     testenv = [sys.executable, "-m", "ops.stack.testenv"]
     outside = tuple(
@@ -42,9 +44,9 @@ def runs() -> list[Run]:
     inside = [*pytest, "--ckan-ini={ini}"]
     chinese = ["--set", "ckan.locale_default=zh_Hans_CN", "--set", "ckan.locales_offered=zh_Hans_CN en"]
     found.append(Run("extension", [*testenv, *chinese, "--", *inside], ("tests/ckanext",)))
-    found.append(Run("search in CKAN", [*testenv, "--plugins", "", "--", *inside], ("tests/search_ckan",)))
-    return [run for run in found if any(list((ROOT / folder).rglob("test_*.py")) for folder in run.folders) or
-            run.title == "service"]
+    judge = [sys.executable, str(ROOT / "tests" / "search_ckan" / "run.py")]
+    found.append(Run("CKAN's own search tests", judge, ("tests/search_ckan",), whole=True))
+    return found
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,10 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     begun = time.monotonic()
     for run in runs():
         paths = [word for word in wanted if _covers(run, word)] if wanted else list(run.folders)
-        if not paths:
+        if not paths or (run.whole and slow):
             continue
         print(f"\n── {run.title} ──", flush=True)
-        code, closing = _execute([*run.command, "-m", "slow" if slow else "not slow", *paths, *options])
+        marked = [] if run.whole else ["-m", "slow" if slow else "not slow", *paths, *options]
+        code, closing = _execute([*run.command, *marked])
         if code == NOTHING_COLLECTED and (options or slow):
             code = 0
         results.append((run.title, code, closing))
