@@ -59,8 +59,8 @@ class Record:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Play a step; a failure is recorded and the run goes on where it can."""
-        step = Step(len(self.steps) + 1, name)
+        """Play a step; a failure is recorded and the run goes on where it can. Step 0 is the loading."""
+        step = Step(len(self.steps), name)
         self.steps.append(step)
         print(f"\n[{step.number:>2}] {name}", flush=True)
         began = time.monotonic()
