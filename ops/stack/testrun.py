@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-INSIDE_CKAN = ("tests/ckanext", "tests/search_ckan")
+ELSEWHERE = ("tests/ckanext", "tests/search_ckan", "tests/pages")
+"""Folders with a process of their own: CKAN's plugins, CKAN's own tests, a browser whose event loop stays open."""
 NOTHING_COLLECTED = 5
 CLOSING = re.compile(r"^=*\s*(.*\b(?:passed|failed|errors?|skipped|deselected|no tests ran)\b.* in [\d.]+s.*?)\s*=*$")
 
@@ -38,9 +39,10 @@ def runs() -> list[Run]:
     outside = tuple(
         str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").iterdir())
         if (path.is_dir() or path.name.startswith("test_")) and not path.name.startswith(("_", "."))
-        and str(path.relative_to(ROOT)) not in INSIDE_CKAN
+        and str(path.relative_to(ROOT)) not in ELSEWHERE
     )
-    found = [Run("service", [*pytest, "-p", "no:ckan", "-p", "no:ckan_fixtures"], outside)]
+    without_ckan = [*pytest, "-p", "no:ckan", "-p", "no:ckan_fixtures"]
+    found = [Run("service", without_ckan, outside), Run("pages", without_ckan, ("tests/pages",))]
     inside = [*pytest, "--ckan-ini={ini}"]
     chinese = ["--set", "ckan.locale_default=zh_Hans_CN", "--set", "ckan.locales_offered=zh_Hans_CN en"]
     found.append(Run("extension", [*testenv, *chinese, "--", *inside], ("tests/ckanext",)))
