@@ -17,6 +17,9 @@ SITE = {
     "ckanext.govopen.contact_unit": "示范市数据局",
     "ckanext.govopen.contact_phone": "0512-12000000",
     "ckanext.govopen.contact_email": "data@govopen.example",
+    "ckanext.govopen.payee_name": "示范数据交易所",
+    "ckanext.govopen.payee_bank": "示范银行示范市分行",
+    "ckanext.govopen.payee_account": "0000 0000 0000 0000 000",
 }
 """What a city sets for itself in ``ckan.local.ini``."""
 
