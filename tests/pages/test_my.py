@@ -6,6 +6,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +89,8 @@ def city(stack: Stack) -> City:
     }
     people = {name: Person(stack.site_url, name, _token(stack, name)) for name in names}
     admin.action("organization_member_create", id="ceshi-ju", username="my-owner", role="admin")
-    security = asyncio.run(_security_admin(stack, ids["my-security"], "my-security"))
+    with ThreadPoolExecutor(1) as beside:  # the browser's own event loop runs in this thread
+        security = beside.submit(asyncio.run, _security_admin(stack, ids["my-security"], "my-security")).result()
     holder = people.get(security) or Person(stack.site_url, security, _token(stack, security))
     _appoint(holder, ids)
     resources = {
