@@ -1,4 +1,4 @@
-"""``/department/<resource_id>/data``: a department loads restricted rows; the file goes on to the service as it comes."""
+"""``/department/<resource_id>/data``: a department loads restricted rows; the file goes on as it comes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def _show(
     return desk.page(
         "department.html", "department", status=status, source=source, loading=loaded, refusal=problem,
         errors=errors or {}, faults=faults[:FAULTS_MAX],
-        fields=[{**one, "kind": govopen_term("item_type", one["type"]), "grade_label": govopen_grade_label(one["grade"])}
-                for one in source["fields"]],
+        fields=[{
+            **one, "kind": govopen_term("item_type", one["type"]), "grade_label": govopen_grade_label(one["grade"]),
+        } for one in source["fields"]],
     )
 
 

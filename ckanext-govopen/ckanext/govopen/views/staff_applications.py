@@ -50,7 +50,8 @@ def holders() -> dict[str, str]:
     """Whose turn it is, by the role that holds the clock."""
     return {
         "authority": tk._("Data authority"), "data_owner": tk._("Department"), "exchange_pricer": tk._("Exchange"),
-        "exchange_officer": tk._("Exchange"), "enterprise_member": tk._("Applicant"), "enterprise_admin": tk._("Applicant"),
+        "exchange_officer": tk._("Exchange"), "enterprise_member": tk._("Applicant"),
+        "enterprise_admin": tk._("Applicant"),
     }
 
 
@@ -72,7 +73,8 @@ def _show(
         typed=typed.form if typed and event == chosen else {}, kept=kept, errors=errors or {},
         filters=decisions.shown_filters(decisions.filter_rows(typed) if typed and event == chosen else []),
         operators=decisions.operators(),
-        operator_words={one["value"]: one["label"] for one in decisions.operators()}, holders=holders(), mask_options=decisions.mask_options, mask_label=decisions.mask_label,
+        operator_words={one["value"]: one["label"] for one in decisions.operators()}, holders=holders(),
+        mask_options=decisions.mask_options, mask_label=decisions.mask_label,
         ask_consent=bool(source.get("shared_from")), ask_assessment="important" in graves,
         delivery=tk._(", ").join(facts["terms"]["delivery_forms"].get(one, one) for one in facts["item"]["delivery"]),
         signatures=tk._(", ").join(one["signer_name"] for one in agreement["signatures"]) if agreement else "",

@@ -60,7 +60,8 @@ class Desk:
     def places(self) -> list[dict[str, str]]:
         """The parts of the console this person has work in."""
         found = [("queue", tk._("My work"), "/staff", True), (
-            "ceilings", tk._("Price ceilings"), "/staff/ceilings", self.may("ceiling:propose", "ceiling:approve", "rate:view"),
+            "ceilings", tk._("Price ceilings"), "/staff/ceilings",
+            self.may("ceiling:propose", "ceiling:approve", "rate:view"),
         ), (
             "rate_cards", tk._("Standard prices"), "/staff/rate-cards", self.may("rate:view"),
         ), (

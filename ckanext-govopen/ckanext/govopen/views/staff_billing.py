@@ -55,8 +55,9 @@ def _invoices(
 
 
 def _state_words() -> list[tuple[str, str]]:
-    return [("", tk._("All")), ("open", tk._("Open")), ("partly_paid", tk._("Partly paid")), ("overdue", tk._("Overdue")),
-            ("paid", tk._("Paid")), ("credited", tk._("Credited")), ("free", tk._("Free"))]
+    return [("", tk._("All")), ("open", tk._("Open")), ("partly_paid", tk._("Partly paid")),
+            ("overdue", tk._("Overdue")), ("paid", tk._("Paid")), ("credited", tk._("Credited")),
+            ("free", tk._("Free"))]
 
 
 @blueprint.get("/staff/billing")

@@ -39,9 +39,12 @@ def words(event: str) -> dict[str, Any]:
         "pass_form": {"label": tk._("Pass the form review"), "danger": False, "consequence": tk._(
             "The application goes on to the next reviewer, whose time begins to run.")},
         "decide_owner": {"label": tk._("Decide on substance"), "danger": False, "consequence": tk._(
-            "Approved fields go on to pricing with their masks and rows; refused fields are refused with your reasons. When no field is approved the whole application is refused. The applicant is told, with the way to appeal.")},
+            "Approved fields go on to pricing with their masks and rows; refused fields are refused with your "
+            "reasons. When no field is approved the whole application is refused. The applicant is told, with the "
+            "way to appeal.")},
         "request_supplement": {"label": tk._("Request a supplement"), "danger": False, "consequence": tk._(
-            "The applicant is told once, in full, what is missing. Your time stands still until the answer; a second request is not possible in this step.")},
+            "The applicant is told once, in full, what is missing. Your time stands still until the answer; "
+            "a second request is not possible in this step.")},
         "refuse": {"label": tk._("Refuse"), "danger": True, "consequence": tk._(
             "The whole application ends here. The applicant reads your reason, its legal basis and how to appeal.")},
         "consult_third_party": {"label": tk._("Consult a third party"), "danger": False, "consequence": tk._(
@@ -53,7 +56,8 @@ def words(event: str) -> dict[str, Any]:
         "decide_extension": {"label": tk._("Decide on the extension"), "danger": False, "consequence": tk._(
             "When it is approved the due date moves by the working days asked for.")},
         "countersign": {"label": tk._("Countersign"), "danger": False, "consequence": tk._(
-            "The agreement takes force and the grant is issued at once: the applicant can make access keys and read the approved data.")},
+            "The agreement takes force and the grant is issued at once: the applicant can make access keys and "
+            "read the approved data.")},
     }[event]
 
 
@@ -63,8 +67,9 @@ def mask_label(mask: str | None) -> str:
         return tk._("as it is")
     kind, _, detail = str(mask).partition(":")
     details = {
-        "name": tk._("name"), "phone": tk._("phone number"), "id": tk._("identity number"), "middle": tk._("middle part"),
-        "year": tk._("to the year"), "quarter": tk._("to the quarter"), "month": tk._("to the month"),
+        "name": tk._("name"), "phone": tk._("phone number"), "id": tk._("identity number"),
+        "middle": tk._("middle part"), "year": tk._("to the year"), "quarter": tk._("to the quarter"),
+        "month": tk._("to the month"),
     }
     label = vocabularies.label("mask", kind, language())
     if not detail:

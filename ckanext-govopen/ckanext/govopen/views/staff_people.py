@@ -12,7 +12,14 @@ from ckanext.govopen.gateway import ServiceProblem, ServiceRefusal, segment
 from ckanext.govopen.helpers.pages import govopen_lang
 from ckanext.govopen.views.staff_applications import terms
 from ckanext.govopen.views.staff_base import (
-    APPLICANT_ROLES, Desk, Typed, field_errors, gone, is_stale, role_label, staff_page,
+    APPLICANT_ROLES,
+    Desk,
+    Typed,
+    field_errors,
+    gone,
+    is_stale,
+    role_label,
+    staff_page,
 )
 from flask import Blueprint
 
@@ -28,7 +35,7 @@ ROLES = ("exchange_officer", "exchange_pricer", "exchange_approver", "registrar"
 def words(verdict: str) -> dict[str, Any]:
     """What a verdict on an organization is called, and what follows from it."""
     return {
-        "approve": {"label": tk._("Verify"), "danger": False, "consequence": tk._(
+        "approve": {"label": tk._("Confirm the real name"), "danger": False, "consequence": tk._(
             "The organization may apply for data and sign agreements from now on.")},
         "refuse": {"label": tk._("Refuse the verification"), "danger": True, "consequence": tk._(
             "The organization reads your reason; it may correct its particulars and ask again.")},
@@ -96,7 +103,8 @@ def verify_party(desk: Desk, party_id: str) -> Any:
 def _places(desk: Desk, assigned: list[dict[str, Any]]) -> dict[str, str]:
     """Organizations by id, as far as this person may know them: departments, parties they may see, the city."""
     found = {CITY: tk._("The whole platform")}
-    groups = model.Session.query(model.Group).filter(model.Group.is_organization.is_(True), model.Group.state == "active")
+    groups = model.Session.query(model.Group).filter(
+        model.Group.is_organization.is_(True), model.Group.state == "active")
     found |= {group.id: group.title or group.name for group in groups.order_by(model.Group.name).limit(500)}
     known = desk.maybe("/v1/parties", limit=100) or {"items": []}
     found |= {one["id"]: one["name"] for one in known["items"]}
@@ -115,7 +123,7 @@ def _roles(
     places = _places(desk, found["items"])
     return desk.page(
         "roles.html", "roles", status=status, next=found["next"], typed=typed.form if typed else {},
-        items=[{**one, "role_label": role_label(one), "place": places.get(one["organisation_id"], one["organisation_id"])}
+        items=[{**one, "role_label": role_label(one), "place": places[one["organisation_id"]]}
                for one in found["items"]],
         roles=[{"value": role, "label": role_name(role)} for role in ROLES if role not in APPLICANT_ROLES],
         places_known=places, chosen=asked if asked in ROLES else "", can_assign=desk.may("role:assign"),

@@ -31,7 +31,8 @@ class PricingForm:
         """The form filled with a price that is known; without one it is graduated by rows and empty."""
         given = pricing or {"kind": "graduated", "meter": "rows", "flat_fen": 0, "tiers": []}
         values = {
-            "kind": given["kind"], "meter": given["meter"], "flat": yuan(given["flat_fen"]) if given["flat_fen"] else "",
+            "kind": given["kind"], "meter": given["meter"],
+            "flat": yuan(given["flat_fen"]) if given["flat_fen"] else "",
             "rows_month": (quota or {}).get("rows_month", ""), "calls_day": (quota or {}).get("calls_day", ""),
         }
         tiers = [{"up_to": tier["up_to"] or "", "amount": yuan(tier["amount_fen"]), "per": tier["per"]}
@@ -131,9 +132,10 @@ def _show(
             simulation = _known(desk, application_id, last, item["expected_rows_month"])
     allowed = item["allowed_events"]
     return desk.page(
-        "price.html", "queue", status=status, beside=True, item=item, overview=overview, waiting=waiting, form_data=form,
-        tiers=form.rows(more=bool(typed and typed.text("act") == "rows")), typed=typed.form if typed else {},
-        simulation=simulation, errors=errors or {}, refusal=problem, stale=is_stale(problem),
+        "price.html", "queue", status=status, beside=True, item=item, overview=overview, waiting=waiting,
+        form_data=form, tiers=form.rows(more=bool(typed and typed.text("act") == "rows")),
+        typed=typed.form if typed else {}, simulation=simulation, errors=errors or {}, refusal=problem,
+        stale=is_stale(problem),
         can_propose="price_proposed" in allowed, can_decide="price_approved" in allowed,
     )
 

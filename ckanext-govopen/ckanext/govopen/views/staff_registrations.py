@@ -12,7 +12,8 @@ from ckanext.govopen.views.staff_base import REGISTRATION_ACTIONS, Desk, Typed, 
 from flask import Blueprint
 
 blueprint = Blueprint("govopen_staff_registrations", __name__)
-ORDER = ("accept", "pass_review", "decide_objection", "assign_code", "request_supplement", "reject", "deregister", "revoke")
+ORDER = ("accept", "pass_review", "decide_objection", "assign_code", "request_supplement", "reject", "deregister",
+         "revoke")
 REASONED = frozenset({"request_supplement", "reject", "decide_objection", "deregister", "revoke"})
 PAGE = 50
 
@@ -20,7 +21,7 @@ PAGE = 50
 def words(event: str) -> dict[str, Any]:
     """What a step is called, and what follows from it."""
     return {
-        "accept": {"label": tk._("Accept"), "danger": False, "consequence": tk._(
+        "accept": {"label": tk._("Accept the registration"), "danger": False, "consequence": tk._(
             "The formal review begins, with its own limit in working days.")},
         "pass_review": {"label": tk._("Pass the review and give notice"), "danger": False, "consequence": tk._(
             "Registrant, kind, name and summary are published for ten working days; anyone may object.")},
@@ -62,11 +63,12 @@ def _show(
         events.remove("decide_objection")
     event = chosen if chosen in events else (events[0] if events else "")
     keep = typed is not None and event == chosen
+    reason = typed.text("reason") if typed else ""
     return desk.page(
         "registration.html", "registrations", status=status, beside=True, item=item, content=item["content"],
         events=[{"name": name, **words(name)} for name in events], event=event,
         chosen_words=words(event) if event else {}, waiting=waiting, reasoned=event in REASONED,
-        typed=typed.form if keep and typed else {}, kept=[typed.text("reason")] if typed and not keep and typed.text("reason") else [],
+        typed=typed.form if keep and typed else {}, kept=[reason] if reason and not keep else [],
         errors=errors or {}, refusal=problem, stale=is_stale(problem),
         history=[{**one, "label": govopen_lang(one, "event")} for one in reversed(item["history"])],
     )

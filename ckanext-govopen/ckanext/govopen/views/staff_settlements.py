@@ -173,8 +173,9 @@ def ledger(desk: Desk) -> Any:
     balances = desk.gateway.get("/v1/ledger/balances")
     verified = desk.gateway.get("/v1/ledger/verify") if tk.request.args.get("verify") else None
     words = {
-        "receivable": tk._("Receivable"), "bank": tk._("Bank deposits"), "stripe_clearing": tk._("Online payments in clearing"),
-        "revenue": tk._("Revenue"), "vat_payable": tk._("Value-added tax payable"), "payable": tk._("Shares payable"),
+        "receivable": tk._("Receivable"), "bank": tk._("Bank deposits"),
+        "stripe_clearing": tk._("Online payments in clearing"), "revenue": tk._("Revenue"),
+        "vat_payable": tk._("Value-added tax payable"), "payable": tk._("Shares payable"),
         "unapplied_receipts": tk._("Receipts not applied"), "fees": tk._("Payment fees"),
     }
     return bill_page(desk, "ledger.html", "ledger", balances=balances, verified=verified, words=words)

@@ -63,7 +63,8 @@ def propose_ceiling(desk: Desk) -> Any:
     except ServiceProblem as problem:
         found = field_errors(problem, lambda name: "max_amount" if name == "max_amount_fen" else name)
         return _ceilings(desk, typed, problem, found, problem.status)
-    return gone("/staff/ceilings", tk._("The ceiling was proposed; another person of the data authority decides on it."))
+    said = tk._("The ceiling was proposed; another person of the data authority decides on it.")
+    return gone("/staff/ceilings", said)
 
 
 @blueprint.post("/staff/ceilings/<ceiling_id>")
