@@ -53,8 +53,8 @@ PLAIN = {
 
 def english_words(texts: list[str]) -> list[str]:
     """Texts of a Chinese page in which there is no Chinese, only words that are not data."""
-    return [text for text in texts if not CHINESE.search(text)
-            and any(word.lower() not in PLAIN for word in WORDS.findall(text)) and not text.startswith("http") and "@" not in text]
+    return [text for text in texts if not CHINESE.search(text) and not text.startswith("http") and "@" not in text
+            and any(word.lower() not in PLAIN for word in WORDS.findall(text))]
 
 
 def chinese_messages() -> set[str]:
