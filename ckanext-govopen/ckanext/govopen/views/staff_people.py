@@ -117,16 +117,22 @@ def _roles(
     desk: Desk, typed: Typed | None = None, problem: ServiceProblem | None = None,
     errors: Mapping[str, Any] | None = None, status: int = 200,
 ) -> Any:
-    asked = tk.request.args.get("role", "")
-    found = desk.gateway.get("/v1/roles", role=asked if asked in ROLES else None, limit=PAGE,
-                             cursor=tk.request.args.get("cursor") or None)
+    asked, account = tk.request.args.get("role", ""), tk.request.args.get("account", "").strip()[:100]
+    user = identity.find_user(account)
+    if account and user is None:
+        found: dict[str, Any] = {"items": [], "next": None}
+    else:
+        found = desk.gateway.get(
+            "/v1/roles", role=asked if asked in ROLES else None, user_id=user.id if user else None, limit=PAGE,
+            cursor=tk.request.args.get("cursor") or None)
     places = _places(desk, found["items"])
     return desk.page(
         "roles.html", "roles", status=status, next=found["next"], typed=typed.form if typed else {},
         items=[{**one, "role_label": role_label(one), "place": places[one["organisation_id"]]}
                for one in found["items"]],
         roles=[{"value": role, "label": role_name(role)} for role in ROLES if role not in APPLICANT_ROLES],
-        places_known=places, chosen=asked if asked in ROLES else "", can_assign=desk.may("role:assign"),
+        places_known=places, chosen=asked if asked in ROLES else "", account=account,
+        can_assign=desk.may("role:assign"),
         errors=errors or {}, refusal=problem,
     )
 
@@ -164,7 +170,7 @@ def assign(desk: Desk) -> Any:
         desk.gateway.post("/v1/roles", body)
     except ServiceProblem as problem:
         return _roles(desk, typed, problem, field_errors(problem), problem.status)
-    return gone("/staff/roles", tk._("The role was assigned."))
+    return gone(f"/staff/roles?account={segment(user.name)}", tk._("The role was assigned."))
 
 
 @blueprint.post("/staff/roles/<assignment_id>/end")
