@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from authz import DataField, FieldError, Refusal
 from ops.delivery.loading.values import EXPECTED, READERS, cell_of
 
@@ -178,6 +175,10 @@ class TableReader:
                 )
 
     def _parquet(self) -> Iterator[list[str | None]]:
+        # Loaded when a file comes: Arrow takes 40 MB that a service which is sent none does not need.
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         try:
             file = pq.ParquetFile(self.path)
             names = list(file.schema_arrow.names)
