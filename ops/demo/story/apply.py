@@ -136,7 +136,7 @@ def decide(owner: Person, item: dict[str, Any], step: Step | None = None) -> dic
     decided = owner.step(
         "applications", seen, "decide_owner", fields=verdicts,
         row_filter=[{"field": "region_code", "op": "prefix", "value": REGION}],
-        masks={"legal_representative": "partial"}, reason="按最小必要原则部分同意",
+        masks={"legal_representative": "partial:name"}, reason="按最小必要原则部分同意",
     )
     if step:
         refused = [one for one in decided["fields"] if one.get("decision") in ("refuse", "refused")]
