@@ -13,7 +13,7 @@ SITE_TITLE = "公共数据开放与授权运营平台"
 
 SITE = {
     "ckan.auth.route_after_login": "govopen_my.home",
-    "ckanext.govopen.site_title_en": "Public Data: Open and Authorised",
+    "ckanext.govopen.site_title_en": "Open Public Data",
     "ckanext.govopen.contact_unit": "示范市数据局",
     "ckanext.govopen.contact_phone": "0512-12000000",
     "ckanext.govopen.contact_email": "data@govopen.example",
