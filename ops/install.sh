@@ -27,6 +27,10 @@ python=$(find_python) || fail \
     "Python 3.11 or newer is needed and was not found. Install it, or run make install PYTHON=/path/to/python3.11."
 
 if ! "$venv/bin/python" -c '' 2>/dev/null || ! is_new_enough "$venv/bin/python"; then
+    if [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv")" ]; then
+        fail "$venv 不是虚拟环境，未作改动。请移走它或用 make VENV=… 指定其他目录。" \
+             "$venv is not a virtual environment and is left alone. Move it away, or name another folder by make VENV=…"
+    fi
     say "建立虚拟环境 $venv（$python）" "Making the virtual environment $venv ($python)"
     "$python" -m venv --clear "$venv" || fail \
         "无法建立虚拟环境：请安装 Python 的 venv 模块（Debian、Ubuntu：apt install python3-venv）。" \

@@ -163,6 +163,10 @@ def install(app: FastAPI) -> None:
     async def _text(request: Request, error: UnicodeEncodeError) -> JSONResponse:
         return problem(request, BadRequest(what="invalid Unicode text"))
 
+    @app.exception_handler(RecursionError)
+    async def _deep(request: Request, error: RecursionError) -> JSONResponse:
+        return problem(request, BadRequest(what="nested too deeply"))
+
     @app.exception_handler(OSError)
     async def _away(request: Request, error: OSError) -> JSONResponse:
         log.exception("a part is away", extra={"request_id": request.state.request_id})

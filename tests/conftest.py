@@ -172,7 +172,19 @@ async def client(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-TokenFor = Callable[..., dict[str, str]]
+class Headers(dict[str, str]):
+    """Headers of a signed-in person; ``publishing`` are those of CKAN speaking for them about one resource."""
+
+    def __init__(self, sign: Callable[[dict[str, object]], str]) -> None:
+        super().__init__({"Authorization": f"Bearer {sign({})}"})
+        self._sign = sign
+
+    def publishing(self, resource_id: str, organisation_id: str) -> dict[str, str]:
+        pub = {"resource": resource_id, "organisation": organisation_id}
+        return {"Authorization": f"Bearer {self._sign({'pub': pub})}"}
+
+
+TokenFor = Callable[..., Headers]
 
 
 @pytest.fixture(scope="session")
@@ -180,15 +192,16 @@ def token_for(keys: dict[str, Path]) -> TokenFor:
     """Make headers of a signed-in person: ``token_for("wang", orgs=[("org-1", "admin")])``."""
     key = OKPKey.import_key(keys["token_private"].read_bytes())
 
-    def make(name: str, *, orgs: list[tuple[str, str]] | None = None, lifetime_s: int = 60) -> dict[str, str]:
+    def make(name: str, *, orgs: list[tuple[str, str]] | None = None, lifetime_s: int = 60) -> Headers:
         now = int(time.time())
         claims = {
             "iss": SITE_URL, "aud": "govopen", "sub": f"user-{name}", "name": name, "display": name,
             "sysadmin": False, "iat": now, "exp": now + lifetime_s, "jti": uuid.uuid4().hex,
             "orgs": [{"id": o, "name": o, "title": o, "capacity": c} for o, c in orgs or []],
         }
-        token = jwt.encode({"alg": "Ed25519"}, claims, key, algorithms=["Ed25519"])
-        return {"Authorization": f"Bearer {token}"}
+        return Headers(
+            lambda more: jwt.encode({"alg": "Ed25519"}, {**claims, **more}, key, algorithms=["Ed25519"])
+        )
 
     return make
 

@@ -25,3 +25,20 @@ async def test_a_real_city_has_no_clock_to_move(client: httpx.AsyncClient, token
     await give_role("wu", Role.SYSTEM_ADMIN, "city")
     answer = await client.post("/v1/demo/clock", json={"days": 1}, headers=token_for("wu"))
     assert answer.status_code == 404
+
+
+async def test_a_token_that_nests_without_end_is_401(client: httpx.AsyncClient) -> None:
+    import base64
+
+    head = base64.urlsafe_b64encode(b"[" * 5_900).decode().rstrip("=")
+    answer = await client.get("/v1/me", headers={"Authorization": f"Bearer {head}"})
+    assert answer.status_code in (401, 503)  # 503: what is no token of ours is asked of CKAN, which is not there
+
+
+async def test_a_body_that_nests_without_end_is_refused(client: httpx.AsyncClient, token_for) -> None:  # type: ignore[no-untyped-def]
+    deep = '{"resource_id":"r","sample":[{"a":' + "[" * 800 + "]" * 800 + "}]}"
+    answer = await client.post(
+        "/v1/data-objects/check", content=deep,
+        headers={**token_for("wang"), "Content-Type": "application/json"},
+    )
+    assert answer.status_code in (400, 422)

@@ -17,15 +17,20 @@ from authz.foundation.errors import IdempotencyMismatch, NotSignedIn
 from authz.foundation.identity import Call, Identity, Role
 from authz.foundation.runtime import Runtime
 
+DEPTH_MAX = 64
+"""How deep a body may nest; what is deeper would exhaust the stack of whoever reads it."""
 
-def storable(value: Any) -> bool:
-    """Whether every text in a decoded JSON value can be stored: no U+0000, no half of a surrogate pair."""
+
+def storable(value: Any, depth: int = 0) -> bool:
+    """Whether a decoded JSON value can be stored: no U+0000, no half of a surrogate pair, no endless nesting."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    if depth > DEPTH_MAX:
+        return False
     if isinstance(value, dict):
-        return all(storable(key) and storable(item) for key, item in value.items())
+        return all(storable(key) and storable(item, depth + 1) for key, item in value.items())
     if isinstance(value, list):
-        return all(map(storable, value))
+        return all(storable(item, depth + 1) for item in value)
     return True
 
 

@@ -62,7 +62,11 @@ class Membership:
 
 @dataclass(frozen=True)
 class Identity:
-    """A signed-in person. ``roles`` are pairs of role and organisation id, from CKAN and from assignments."""
+    """A signed-in person. ``roles`` are pairs of role and organisation id, from CKAN and from assignments.
+
+    ``publishes`` is what CKAN itself vouches for in a token of its own: (resource id, id of the organisation that has
+    it). Only CKAN knows whose a resource is, so only such a token may tell of a resource for the first time.
+    """
 
     user_id: str
     name: str
@@ -70,6 +74,7 @@ class Identity:
     sysadmin: bool = False
     memberships: tuple[Membership, ...] = ()
     roles: frozenset[tuple[Role, str]] = field(default_factory=frozenset)
+    publishes: tuple[str, str] | None = None
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any]) -> Identity:
@@ -81,7 +86,9 @@ class Identity:
         roles = frozenset(
             (role, seat.organisation_id) for seat in seats for role in CAPACITY_ROLES.get(seat.capacity, ())
         )
+        vouched = claims.get("pub")
         return cls(
+            publishes=(str(vouched["resource"]), str(vouched["organisation"])) if vouched else None,
             user_id=str(claims["sub"]),
             name=str(claims["name"]),
             display_name=str(claims.get("display") or claims["name"]),

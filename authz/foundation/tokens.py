@@ -37,7 +37,7 @@ def verify_signed_token(token: str, key: OKPKey, issuer: str, at: float | None =
         claims = jwt.decode(token, key, algorithms=SIGNATURE_ALGORITHMS).claims
         issued, expires = float(claims["iat"]), float(claims["exp"])
         bound = claims["aud"] == AUDIENCE and claims["iss"] == issuer and bool(claims["sub"])
-    except (JoseError, ValueError, KeyError, TypeError) as problem:
+    except (JoseError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise TokenInvalid from problem
     fresh = issued - LEEWAY_S <= now < expires and 0 < expires - issued <= LIFETIME_S_MAX
     if not (bound and fresh):
@@ -50,7 +50,7 @@ def _algorithm(token: str) -> str | None:
 
     try:
         return str(json.loads(urlsafe_b64decode(to_bytes(token.split(".", 1)[0])))["alg"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -94,7 +94,7 @@ class CkanIdentities:
             raise Unavailable(part="CKAN")
         if answer.status_code != 200:
             raise TokenInvalid
-        identity = Identity.from_claims(answer.json()["result"])
+        identity = Identity.from_claims({**answer.json()["result"], "pub": None})
         if len(self._known) > 10_000:
             self._known.clear()
         self._known[digest] = (time.monotonic() + API_TOKEN_CACHE_S, identity)

@@ -43,6 +43,8 @@ async def last_known(tx: asyncpg.Connection, resource_id: str, *, lock: bool = F
     What is put again is judged against this: withdrawing data and publishing it anew is no way around the approval of
     a downgrade, nor a way for another organisation to take over the id and with it the place of the rows.
     """
+    if lock:  # also where there is no row yet: two that tell of it first must not both find nothing
+        await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 2))", resource_id)
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM authz.data_object WHERE resource_id = $1{' FOR UPDATE' if lock else ''}", resource_id
     )

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 
 from authz import objects
 from authz.decision import Effect
-from authz.foundation.errors import FieldError, InvalidInput, Language, NotFound
+from authz.foundation.errors import FieldError, Forbidden, InvalidInput, Language, NotFound
 from authz.foundation.http import CallDep, RuntimeDep
 from authz.foundation.identity import Call
 from authz.gate import GateDecision, check, scan
@@ -36,6 +36,14 @@ def language_of(request: Request) -> Language:
     return "zh"
 
 
+class PublishThroughCatalogue(Forbidden):
+    code = "publish_through_catalogue"
+    zh = "新的数据资源或变更归属须通过目录发布。"
+    en = "A new data resource, or one that changes hands, is published through the catalogue."
+    next_zh = "请在平台目录中登记该数据集，发布时会自动完成。"
+    next_en = "Publish the dataset in the catalogue; this is done with it."
+
+
 def _authorise(call: Call, wanted: DataObject, before: DataObject | None) -> bool:
     """Whether the caller may approve a downgrade; raises ActionNotPermitted without the right to publish at all.
 
@@ -50,6 +58,16 @@ def _authorise(call: Call, wanted: DataObject, before: DataObject | None) -> boo
     if before is not None and moved:
         require(call.identity, "object:publish", before.organisation_id)
     return approves
+
+
+def _vouched(call: Call, wanted: DataObject, before: DataObject | None) -> None:
+    """Raise PublishThroughCatalogue unless CKAN vouches for whose a resource is that is new or changes hands.
+
+    Without this, an editor of one department could tell of another's unpublished table and have it delivered.
+    """
+    known = before is not None and before.organisation_id == wanted.organisation_id
+    if not known and call.identity.publishes != (wanted.resource_id, wanted.organisation_id):
+        raise PublishThroughCatalogue
 
 
 async def _gate(
@@ -86,7 +104,9 @@ async def put_data_object(
     wanted = body.as_object()
     async with runtime.transaction() as tx:
         before = await objects.last_known(tx, resource_id, lock=True)
-        (await _gate(call, wanted, before, body.sample)).require()
+        decision = await _gate(call, wanted, before, body.sample)
+        _vouched(call, wanted, before)
+        decision.require()
         saved = await objects.put(tx, runtime.audit, call, wanted, version=body.version)
     return shown(saved)
 

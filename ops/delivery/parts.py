@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -23,6 +25,32 @@ STREAMS_MAX = 24
 """Deliveries of restricted data that one process runs at a time."""
 
 
+class ProvenKeys:
+    """Keys that this process has seen authenticate within the last minutes, as digests.
+
+    Only they are counted by themselves. A key that somebody made up is counted with its address, so that making up
+    another one for each call buys nothing.
+    """
+
+    KEPT_S = 300.0
+    MOST = 50_000
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    @staticmethod
+    def digest(key: str) -> str:
+        return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+    def add(self, key: str) -> None:
+        if len(self._until) >= self.MOST:
+            self._until.clear()
+        self._until[self.digest(key)] = time.monotonic() + self.KEPT_S
+
+    def __contains__(self, key: str) -> bool:
+        return self._until.get(self.digest(key), 0.0) > time.monotonic()
+
+
 @dataclass
 class DeliveryParts:
     """Made at the first request that needs them, closed with the runtime."""
@@ -36,6 +64,7 @@ class DeliveryParts:
     cursors: Cursors
     decisions: DecisionLog
     columns: Columns = field(default_factory=Columns)
+    proven: ProvenKeys = field(default_factory=lambda: ProvenKeys())
 
     @property
     def datastore(self) -> asyncpg.Pool:

@@ -29,7 +29,7 @@ from ops.delivery.access import (
 from ops.delivery.connections import Lease, acquired
 from ops.delivery.framing import MEDIA_TYPES, CsvFraming, Framing, JsonFraming, JsonLinesFraming
 from ops.delivery.limits import Rate
-from ops.delivery.parts import DeliveryParts
+from ops.delivery.parts import DeliveryParts, ProvenKeys
 from ops.delivery.query import DataQuery, check_fields
 from ops.delivery.refusals import DataNotLoaded, RowsPerCallExceeded
 from ops.delivery.sources import DATASTORE_OWN, location_of, with_columns
@@ -102,6 +102,9 @@ async def look_up(parts: DeliveryParts, request: Request, resource_id: str) -> F
     async with acquired(runtime.pool) as connection:
         data = await find_object(connection, resource_id)
         grant = await authenticate(runtime, connection, data, key_of(request))
+    key = key_of(request)
+    if grant is not None and key is not None:
+        parts.proven.add(key)
     return await _with_rows(parts, data, grant)
 
 
@@ -121,10 +124,11 @@ async def _with_rows(parts: DeliveryParts, data: DataObject, grant: GrantFacts |
 
 
 async def limit_rate(parts: DeliveryParts, request: Request) -> dict[str, str]:
-    """Count the call against its key or address; raises TooManyRequests; headers for the answer otherwise."""
+    """Count the call against its proven key, else its address; raises TooManyRequests; headers otherwise."""
     key = key_of(request)
-    caller = hashlib.sha256((key or address_of(request) or "-").encode()).hexdigest()[:32]
-    verdict = await parts.limiter.check(caller, parts.rates.key if key else parts.rates.public)
+    proven = key if key is not None and key in parts.proven else None
+    caller = ProvenKeys.digest(proven or address_of(request) or "-")
+    verdict = await parts.limiter.check(caller, parts.rates.key if proven else parts.rates.public)
     verdict.require()
     return verdict.headers()
 

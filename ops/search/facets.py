@@ -62,7 +62,8 @@ def _field(select: Select, query: Query, name: str) -> list[Any]:
         if count > 0 and not term.startswith((GRAM, prefix + GRAM))
     }
     if minimum <= 0:
-        for term, _ in searcher.terms_with_prefix(place, start, Query.all_query()):
+        # Only among what the filters let through: elsewhere a value would tell of documents behind a label.
+        for term, _ in searcher.terms_with_prefix(place, start, select.visible()):
             if not term.startswith((GRAM, prefix + GRAM)):
                 found.setdefault(term, 0)
     pairs = [(term, count) for term, count in found.items() if count >= minimum]

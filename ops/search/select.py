@@ -170,6 +170,10 @@ class Select:
             found += [shaped.query(Phrase(None, one, slop)) for one in texts if one and len(words) != 1]
         return found
 
+    def visible(self) -> Query:
+        """Everything that the filters let through, whatever is searched for."""
+        return self._filtered(Query.all_query())
+
     def _filtered(self, main: Query) -> Query:
         """The main query under every filter; filters do not score."""
         filters = [text for text in self.parameters.get("fq", []) if text.strip()]

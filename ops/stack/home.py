@@ -86,7 +86,8 @@ class Home:
         """Create folders, secrets and keys that are missing; existing ones stay as they are."""
         for folder in (self.path, self.logs, self.secrets_folder, *map(self.folder, DATA_FOLDERS)):
             folder.mkdir(parents=True, exist_ok=True)
-        self.secrets_folder.chmod(0o700)
+        for folder in (self.logs, self.secrets_folder, *map(self.folder, DATA_FOLDERS)):
+            folder.chmod(0o700)  # sessions, documents and logs are nobody else's on this machine
         for name in SECRET_NAMES:
             self.secret(name)
         _keypair(self.token_private_key, self.token_public_key)

@@ -57,6 +57,7 @@ def facts(plan: Plan) -> dict[str, object]:
 
 
 def main() -> int:
+    os.umask(0o077)
     home = Home.at(os.environ[MARK])
     home.prepare()
     held = lock(home)

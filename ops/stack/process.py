@@ -86,7 +86,7 @@ def remains(home: Path, recorded: Iterable[tuple[int | None, float | None]]) -> 
     """
     found = {process.pid: process for process in marked(home)}
     for pid, created in recorded:
-        if pid and is_alive(pid, created):
+        if pid and created is not None and is_alive(pid, created):  # without its birth it may be another's
             found[pid] = psutil.Process(pid)
     for process in list(found.values()):
         with contextlib.suppress(psutil.Error):

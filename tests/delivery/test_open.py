@@ -146,6 +146,21 @@ async def test_limits_are_told_and_held(client: httpx.AsyncClient, runtime: Runt
     assert local == [200, 200, 429]
 
 
+async def test_made_up_keys_are_counted_with_their_address(
+    client: httpx.AsyncClient, runtime: Runtime, data: DataObject
+) -> None:
+    from ops.delivery import delivery_of
+    from ops.delivery.limits import Rate, Rates
+
+    parts = await delivery_of(runtime)
+    parts.rates = Rates(public=Rate(new_id("t"), 60, 2))
+    answers = [
+        await client.get(f"/data/v1/{data.resource_id}/rows", headers={"Authorization": f"Bearer gok_{n}madeup00_x"})
+        for n in range(3)
+    ]
+    assert answers[-1].status_code == 429
+
+
 TEXT = st.none() | st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), max_size=12
 ) | st.sampled_from(['"', '""', "\n", "\r\n", "\\", "\\.", "\\N", "\x01", "\x02", ",", "\x7f", "\u2028", "' \" \\\n"])

@@ -144,6 +144,12 @@ def test_facets_sort_by_count_then_value_and_obey_their_options(city: Catalogue)
     assert city.facet("views_total") == ["30", 1, "7", 1]
 
 
+def test_values_that_occur_nowhere_are_told_only_of_what_the_filters_let_through(city: Catalogue) -> None:
+    answer = city.answer("*:*", fq=[LABELS], facet="true", facet__field=["name", "text", "permission_labels"],
+                         facet__mincount="0", facet__limit="-1", rows="0")
+    assert "hidden" not in str(answer["facet_counts"]["facet_fields"])
+
+
 @pytest.mark.parametrize(("sort", "names"), [
     ("metadata_modified desc, name asc", ["hidden", "air", "divisions", "rivers", "draft"]),
     ("metadata_modified desc, name desc", ["hidden", "air", "rivers", "divisions", "draft"]),
