@@ -62,15 +62,17 @@ def attempts(resource: str, dataset_id: str, probe: str) -> Iterator[Attempt]:
 
 
 def _catalogue_attempts(action: str, resource: str, dataset_id: str, probe: str) -> Iterator[Attempt]:
-    soft = {"must_fail": False}
-    yield Attempt("package_show", "GET", f"{action}package_show", {"id": REGISTER}, **soft)  # type: ignore[arg-type]
-    yield Attempt("resource_show", "GET", f"{action}resource_show", {"id": resource}, **soft)  # type: ignore[arg-type]
+    yield Attempt("package_show", "GET", f"{action}package_show", {"id": REGISTER}, must_fail=False)
+    yield Attempt("resource_show", "GET", f"{action}resource_show", {"id": resource}, must_fail=False)
     for fields in ("*", "data_dict", "validated_data_dict", "res_url", "extras_*"):
         yield Attempt(f"搜索字段 fl={fields}", "GET", f"{action}package_search",
                       {"q": f"id:{dataset_id}", "fl": fields}, must_fail=False)
     for name in ("res_url", "extras_location", "urls"):
         yield Attempt(f"分面 {name}", "GET", f"{action}package_search",
                       {"q": "*:*", "facet.field": f'["{name}"]', "rows": 0}, must_fail=False)
+    yield Attempt("零计数分面", "GET", f"{action}package_search",
+                  {"q": "*:*", "rows": 0, "facet.mincount": 0, "facet.limit": -1, "facet.field": '["res_url","text"]'},
+                  must_fail=False)
     yield Attempt("按地址筛选", "GET", f"{action}package_search", {"fq": "res_url:*restricted*"}, must_fail=False)
     yield Attempt("全文检索原值", "GET", f"{action}package_search", {"q": probe}, must_fail=False)
     yield Attempt("resource_search", "GET", f"{action}resource_search", {"query": "url:restricted"}, must_fail=False)
@@ -89,6 +91,10 @@ def _service_attempts(resource: str) -> Iterator[Attempt]:
     yield Attempt("密钥放在地址里", "GET", f"/data/v1/{resource}", {"key": "gok_forged00_0000"})
     yield Attempt("受限装载接口", "GET", f"/v1/restricted/{resource}")
     yield Attempt("数据对象", "GET", f"/v1/data-objects/{resource}", must_fail=False)
+    yield Attempt("冒充发布", "PUT", f"/v1/data-objects/{resource}", json={
+        "resource_id": resource, "dataset_id": "x", "organisation_id": "x", "open_attribute": "unconditional",
+        "grade": "general-1", "has_personal_info": False,
+    })
     yield Attempt("用量明细", "GET", "/v1/usage/events")
     yield Attempt("审计导出", "GET", "/v1/audit/export")
 
