@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
 from authz import Body, Call, CallDep, NotFound, OptionalCallDep, Runtime, RuntimeDep, beijing_date, may, once
-from licensing.access import belongs_to, require_visible
+from licensing.access import belongs_to, permits, require_visible
 from licensing.certificates import Certificate, verify
 from licensing.certificates.jws import BYTES_MAX, public_jwk
 from licensing.certificates.pdf import qr_svg, render
@@ -161,9 +161,16 @@ async def _registrar_name(tx: asyncpg.Connection) -> str:
 async def step_registration(
     registration_id: Id, body: RegistrationStep, runtime: RuntimeDep, call: CallDep
 ) -> dict[str, Any]:
-    """Do one step. A stale ``version`` is refused with 409, so two who decide at once cannot both."""
+    """Do one step. A stale ``version`` is refused with 409, so two who decide at once cannot both.
+
+    Whoever objects without a right to see the registration is answered with what the public may see of it.
+    """
     async with runtime.transaction() as tx:
         done = await _apply(_service(runtime), tx, call, registration_id, body, await _registrar_name(tx))
+        if not belongs_to(call.identity, done.party_id) and not permits(
+            call.identity, "registration:view", done.party_id
+        ):
+            return view.public(done)
         return await _shown(tx, call, done)
 
 

@@ -20,7 +20,7 @@ from authz import (
     new_id,
     require,
 )
-from licensing.access import require_decider, require_other_side
+from licensing.access import belongs_to, require_decider, require_other_side, require_visible
 from licensing.certificates import Certificate, issue
 from licensing.errors import invalid
 from licensing.limits import Limit
@@ -97,10 +97,16 @@ class RegistrationService:
         self, tx: asyncpg.Connection, call: Call, registration_id: str, version: int, event: RegistrationEvent,
         reason: str | None,
     ) -> Registration:
-        """Lock the row and check what holds for every event: version, table, role, side, reason."""
+        """Lock the row and check what holds for every event: version, table, role, side, reason.
+
+        A stranger can only object, and only within the public notice: of anything else they learn nothing (404).
+        """
         found = await store.fetch(tx, registration_id, lock=True)
         if found is None:
             raise NotFound
+        in_public = event is E.OBJECT and found.state is S.PUBLIC_NOTICE
+        if not in_public and not belongs_to(call.identity, found.party_id):
+            require_visible(call.identity, "registration:view", found.party_id)
         row = REGISTRATION.answer(found.state, event)
         if row is not None and row.who == "registration:apply":
             if found.party_id not in call.identity.organisations():

@@ -90,7 +90,8 @@ def whole(
         **public(found), "party": {"id": found.party_id, "name": found.party_name, "uscc": found.party_code},
         "content": found.content, "clock": clock(found, today), "steps": steps(found),
         "history": [
-            {"at": row["at"], "actor": row["actor"], "event": row["event"],
+            {"at": row["at"], "actor": None if mine and row["event"] == "object" else row["actor"],
+             "event": row["event"],
              "event_zh": "创建" if row["event"] == "create" else _event_label(row["event"])[0],
              "event_en": "Create" if row["event"] == "create" else _event_label(row["event"])[1],
              "from": row["from_state"], "to": row["to_state"], "reason": row["reason"], "basis": row["basis"],

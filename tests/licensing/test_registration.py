@@ -114,6 +114,34 @@ async def test_an_open_objection_stops_the_code(city: City, clock: FixedClock) -
     assert answer.json()["code"] == "objection_open"
 
 
+async def test_whoever_objects_sees_what_the_public_sees(city: City) -> None:
+    item = await city.noticed()
+    await city.step("rival", item, "object", real_name="另一实名人", reason="数据来源不实", evidence="附件一份")
+    item["version"] += 1
+    answer = await city.step(
+        "stranger", item, "object", real_name="实名人", reason="数据来源不实", evidence="附件一份",
+    )
+    assert (answer.status_code, answer.json()["version"]) == (200, item["version"] + 1)
+    assert not {"content", "party", "objections", "history", "allowed_events"} & set(answer.json())
+    assert "另一实名人" not in answer.text
+    assert "0512-12000000" not in answer.text
+    path = f"/v1/registrations/{item['id']}"
+    own = (await city.client.get(path, headers=city.token_for("apply"))).json()
+    assert [one["objector"] for one in own["objections"]] == [None, None]
+    assert [one["actor"] for one in own["history"] if one["event"] == "object"] == [None, None]
+
+
+@pytest.mark.parametrize("event", ["accept", "submit", "assign_code", "decide_objection", "revoke", "object"])
+async def test_a_stranger_learns_nothing_by_trying_steps(city: City, event: str) -> None:
+    item = (await city.create()).json()
+    for version in (item["version"], item["version"] + 1):
+        answer = await city.step(
+            "nobody", {**item, "version": version}, event, real_name="实名人", reason="数据来源不实",
+            evidence="附件一份", objection_id="obj_none", verdict="upheld",
+        )
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_an_upheld_objection_ends_the_registration(city: City) -> None:
     item = await city.noticed()
     await city.step("stranger", item, "object", real_name="实名人", reason="数据来源不实", evidence="附件一份")
