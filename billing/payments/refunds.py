@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 
-from authz import SYSTEM, Call, FieldError, InvalidInput, NotFound, Runtime, new_id
+from authz import SYSTEM, Call, FieldError, InvalidInput, NotFound, Runtime, new_id, once
 from billing import ledger
 from billing.acting import Act
 from billing.errors import BankSerialReused, ProviderFailed, RefundTooLarge
@@ -22,40 +23,56 @@ RETRY_AFTER = timedelta(minutes=1)
 async def refund(
     runtime: Runtime, call: Call, payment_id: str, amount_fen: int, reason: str, bank_serial: str | None
 ) -> dict[str, Any]:
-    """Refund a part of what a payment has unapplied. Raises RefundTooLarge.
+    """Refund a part of what a payment has unapplied. Raises RefundTooLarge, BankSerialReused.
 
     A bank refund is recorded with the serial of the transfer already made. A Stripe refund is noted as pending first
-    and asked for after, under its own idempotency key, so that a lost answer is asked for again and paid once.
+    and asked for after, under its own idempotency key, so that a lost answer is asked for again and paid once: it is
+    answered as pending. The same Idempotency-Key of the caller always means the same refund.
     """
+    content = {"amount_fen": amount_fen, "reason": reason, "bank_serial": bank_serial}
     async with runtime.transaction() as tx:
         act = Act(tx, call, runtime.audit)
         act.require("payment:refund")
-        payment = await unapplied(tx, payment_id)
-        bank = payment["provider"] == "bank_transfer"
-        if bank and not bank_serial:
-            raise InvalidInput([FieldError("bank_serial", "missing", "银行退款须填写流水号",
-                                           "a bank refund needs the serial of its transfer")])
-        if amount_fen > payment["left_fen"]:
-            raise RefundTooLarge(limit_fen=payment["left_fen"])
-        if bank and await tx.fetchval("SELECT 1 FROM billing.refund WHERE external_id = $1", bank_serial):
-            raise BankSerialReused(bank_serial=bank_serial)
-        refund_id = new_id("rfd")
-        await tx.execute(
-            "INSERT INTO billing.refund (id, payment_id, external_id, amount_fen, reason, state, requested_by,"
-            " requested_at) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7)",
-            refund_id, payment_id, bank_serial if bank else None, amount_fen, reason, act.who.user_id, act.now,
+        noted = await once(
+            tx, call, f"refund:{payment_id}", content,
+            lambda: _note(runtime, act, payment_id, amount_fen, reason, bank_serial),
         )
-        await tx.execute(
-            "UPDATE billing.payment SET refunded_fen = refunded_fen + $2 WHERE id = $1", payment_id, amount_fen
-        )
-        await act.record("refund.requested", refund_id, organisation_id=payment["party_id"], reason=reason,
-                         details={"payment_id": payment_id, "amount_fen": amount_fen})
-        if bank:
-            await _succeed(act, refund_id, bank_serial)
-    if not bank:
-        await _ask(runtime, call, refund_id)
+    if noted["asks"]:
+        with suppress(ProviderFailed):
+            await _ask(runtime, call, noted["id"])
     async with runtime.snapshot() as tx:
-        return await show(tx, refund_id)
+        return await show(tx, noted["id"])
+
+
+async def _note(
+    runtime: Runtime, act: Act, payment_id: str, amount_fen: int, reason: str, bank_serial: str | None
+) -> dict[str, Any]:
+    """The refund as a row, its amount taken from what is unapplied: its id, and whether the provider is asked."""
+    payment = await unapplied(act.tx, payment_id)
+    bank = payment["provider"] == "bank_transfer"
+    if bank and not bank_serial:
+        raise InvalidInput([FieldError("bank_serial", "missing", "银行退款须填写流水号",
+                                       "a bank refund needs the serial of its transfer")])
+    if not bank:
+        StripeGateway.of(runtime)
+    if amount_fen > payment["left_fen"]:
+        raise RefundTooLarge(limit_fen=payment["left_fen"])
+    refund_id = new_id("rfd")
+    made = await act.tx.execute(
+        "INSERT INTO billing.refund (id, payment_id, external_id, amount_fen, reason, state, requested_by,"
+        " requested_at) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7) ON CONFLICT (external_id) DO NOTHING",
+        refund_id, payment_id, bank_serial if bank else None, amount_fen, reason, act.who.user_id, act.now,
+    )
+    if made != "INSERT 0 1":
+        raise BankSerialReused(bank_serial=bank_serial)
+    await act.tx.execute(
+        "UPDATE billing.payment SET refunded_fen = refunded_fen + $2 WHERE id = $1", payment_id, amount_fen
+    )
+    await act.record("refund.requested", refund_id, organisation_id=payment["party_id"], reason=reason,
+                     details={"payment_id": payment_id, "amount_fen": amount_fen})
+    if bank:
+        await _succeed(act, refund_id, bank_serial)
+    return {"id": refund_id, "asks": not bank}
 
 
 async def _ask(runtime: Runtime, call: Call, refund_id: str) -> None:
@@ -66,6 +83,8 @@ async def _ask(runtime: Runtime, call: Call, refund_id: str) -> None:
             " WHERE r.id = $1",
             refund_id,
         )
+    if row["state"] != "pending":
+        return
     external_id, status = await StripeGateway.of(runtime).refund(row["intent"], row["amount_fen"], refund_id)
     async with runtime.transaction() as tx:
         act = Act(tx, call, runtime.audit)

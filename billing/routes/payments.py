@@ -86,6 +86,7 @@ class RefundBody(Body):
 async def refund_payment(
     payment_id: str, body: RefundBody, runtime: RuntimeDep, call: CallDep
 ) -> dict[str, Any]:
+    """Refund; ``pending`` means the provider has not answered yet and is asked again until it does."""
     return await refunds.refund(runtime, call, payment_id, body.amount_fen, body.reason, body.bank_serial)
 
 

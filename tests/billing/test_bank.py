@@ -177,3 +177,31 @@ async def test_only_the_exchange_records_payments(
         f"/v1/invoices/{beta['id']}/payments/bank", json=slip(beta["number"], 10, "B0200"), headers=staff("pricer")
     )
     assert answer.status_code == 403
+
+
+async def test_two_refunds_with_one_serial_at_once(client: httpx.AsyncClient, staff: Any, pool: asyncpg.Pool) -> None:
+    paid = [
+        (await client.post("/v1/payments/bank", json=slip("货款", 50, f"B030{n}"), headers=staff("officer"))).json()
+        for n in range(4)
+    ]
+    body = {"amount_fen": 50, "reason": "退回不明来款", "bank_serial": "R0300"}
+    answers = await asyncio.gather(*(
+        client.post(f"/v1/payments/{one['id']}/refunds", json=body, headers=staff("officer")) for one in paid
+    ))
+    assert sorted(one.status_code for one in answers) == [201, 409, 409, 409]
+    assert {one.json()["code"] for one in answers if one.status_code == 409} == {"bank_serial_reused"}
+    assert await soundness(pool) == []
+
+
+async def test_a_refund_sent_twice_with_one_key_is_one_refund(
+    client: httpx.AsyncClient, staff: Any, pool: asyncpg.Pool
+) -> None:
+    paid = (await client.post("/v1/payments/bank", json=slip("货款", 50, "B0310"), headers=staff("officer"))).json()
+    headers = {**staff("officer"), "Idempotency-Key": "refund-twice"}
+    body = {"amount_fen": 20, "reason": "退回不明来款", "bank_serial": "R0310"}
+    answers = await asyncio.gather(*(
+        client.post(f"/v1/payments/{paid['id']}/refunds", json=body, headers=headers) for _ in range(3)
+    ))
+    assert {(one.status_code, one.json().get("state")) for one in answers} == {(201, "succeeded")}
+    assert len({one.json()["id"] for one in answers}) == 1
+    assert await pool.fetchval("SELECT refunded_fen FROM billing.payment WHERE id = $1", paid["id"]) == 20

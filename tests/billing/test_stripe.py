@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request, Response
 from authz import Call, FixedClock, Role, Runtime
 from billing import ledger
 from billing.invoices.closing import close_period
-from billing.payments import inbox
+from billing.payments import inbox, refunds
 from billing.periods import Period
 from billing.testing.builders import OFFICER, a_billed_city
 from billing.testing.stripe_double import build_double, parse_form
@@ -299,6 +299,30 @@ async def test_reconciliation_lists_each_difference(shop: Shop, staff: Any) -> N
     )
     assert found == {("not_recorded", stray.id), ("amount_differs", beta), ("refund_differs", alpha)}
     assert sum(d["code"] == "event_refused" for d in report["differences"]) == 7
+
+
+async def test_a_refund_whose_answer_is_lost_is_paid_once(shop: Shop, staff: Any, clock: FixedClock) -> None:
+    runtime, pool, settings = shop.runtime, shop.runtime.pool, shop.runtime.settings
+    payment = await pool.fetchval("SELECT id FROM billing.payment WHERE party_id = 'pty_alpha'")
+    path = f"/v1/payments/{payment}/refunds"
+    headers = {**staff("officer"), "Idempotency-Key": "refund-lost"}
+    body = {"amount_fen": 100, "reason": "再次退款"}
+    runtime.settings = replace(settings, stripe_api_base="http://127.0.0.1:9")
+    lost = await asyncio.gather(*(shop.client.post(path, headers=headers, json=body) for _ in range(2)))
+    assert [(one.status_code, one.json()["state"]) for one in lost] == [(201, "pending")] * 2
+    refund_id = lost[0].json()["id"]
+    assert lost[1].json()["id"] == refund_id
+    runtime.settings = settings
+    clock.advance(minutes=2)
+    assert await refunds.ask_again(runtime) == 1
+    again = await shop.client.post(path, headers=headers, json=body)
+    assert (again.json()["id"], again.json()["state"]) == (refund_id, "succeeded")
+    other = await shop.client.post(path, headers=headers, json=body | {"amount_fen": 101})
+    assert other.status_code in (409, 422)
+    assert await pool.fetchval("SELECT count(*) FROM billing.refund WHERE reason = '再次退款'") == 1
+    async with pool.acquire() as tx:
+        assert await ledger.balance(tx, "unapplied_receipts:pty_alpha") == -135
+    assert await soundness(pool) == []
 
 
 async def test_when_the_provider_is_away_the_caller_is_told(shop: Shop, staff: Any) -> None:
