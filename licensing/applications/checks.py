@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from authz import (
@@ -20,6 +19,7 @@ from authz import (
     PurposeClass,
     RowFilter,
 )
+from authz.obligations.values import ValueUnfit, typed
 from licensing.applications.model import FieldAsked, Request
 from licensing.errors import ClosedToApplication, OpenNeedsNoApplication
 from licensing.limits import procedure
@@ -204,6 +204,11 @@ def _filter_fault(known: DataField, condition: RowFilter) -> tuple[str, str] | N
 
 
 def _fits(kind: str, value: Any) -> bool:
+    """Whether the value is of the field's JSON type, and one that a query can be compiled with."""
+    try:
+        typed(value, kind)
+    except ValueUnfit:
+        return False
     match kind:
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool)
@@ -211,18 +216,8 @@ def _fits(kind: str, value: Any) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool)
         case "boolean":
             return isinstance(value, bool)
-        case "date":
-            return isinstance(value, str) and _is_date(value)
         case _:
             return isinstance(value, str) and len(value) <= 500
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 MASK_TYPES = {

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError, PydanticKnownError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from authz import Body, PurposeClass, Role
+from authz.obligations.values import BIGINT_MAX
 from licensing.parties import PartyKind
 
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -39,6 +41,20 @@ Email = Annotated[
 Version = Annotated[int, Field(ge=1, le=2_000_000_000)]
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
 Verdict = Literal["approve", "refuse"]
+
+
+def bounded(value: Any) -> Any:
+    """The value or list itself; whole numbers beyond 64 bits and numbers that are not finite are a fault."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, int) and one > BIGINT_MAX:
+            raise PydanticKnownError("less_than_equal", {"le": BIGINT_MAX})
+        if isinstance(one, int) and one < -BIGINT_MAX:
+            raise PydanticKnownError("greater_than_equal", {"ge": -BIGINT_MAX})
+        if isinstance(one, float) and not math.isfinite(one):
+            raise PydanticKnownError("finite_number")
+    return value
+
+
 Scalar = bool | int | float | Annotated[str, StringConstraints(max_length=500), AfterValidator(clean)]
 
 
@@ -168,7 +184,9 @@ class RowFilterBody(Body):
 
     field: FieldName
     op: Literal["eq", "in", "prefix", "gte", "lte"]
-    value: Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
+    value: Annotated[
+        Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)], BeforeValidator(bounded)
+    ]
 
 
 class DecideOwner(EventBody):

@@ -1,12 +1,16 @@
 """The log in PostgreSQL: written with the action or not at all, never edited, exported and verified offline."""
 
+import asyncio
+import base64
 import json
+from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from authz import AuditEntry, FixedClock, Runtime
+from authz import AuditEntry, FixedClock, Role, Runtime
 from ops.audit import tree
 from ops.audit.checkpoint import open_note
 from ops.audit.export import export_lines, verify_lines
@@ -123,3 +127,42 @@ async def test_stored_proofs_hold(runtime: Runtime, clock: FixedClock) -> None:
         leaf = await tx.fetchval("SELECT leaf FROM audit.entry WHERE leaf_index = $1", old.size)
         proof = await tree.prove_inclusion(tx, old.size, new.size)
         check_inclusion(leaf_hash(leaf.encode()), old.size, new.size, proof, new.root)
+
+
+async def test_numbers_beyond_the_log_are_refused_not_failed(client: httpx.AsyncClient, token_for: Any) -> None:
+    headers = token_for("reader")
+    far = await client.get("/v1/audit/entries", params={"cursor": str(2**63)}, headers=headers)
+    assert (far.status_code, far.json()["errors"][0]["field"]) == (422, "cursor")
+    record = {"sequence": 2**63, "at": "", "action": "a.b", "actor": "", "object_kind": "", "object_id": ""}
+    sent = await client.post("/v1/audit/outbox", json={"source": "ckan", "records": [record]}, headers=headers)
+    assert (sent.status_code, sent.json()["errors"][0]["field"]) == (422, "records.0.sequence")
+
+
+async def test_a_checkpoint_is_signed_only_for_whoever_may_have_the_proof(
+    client: httpx.AsyncClient, runtime: Runtime, token_for: Any, give_role: Any
+) -> None:
+    await give_role("chen", Role.AUDITOR, "platform")
+    await write(runtime, 3)
+    number = await runtime.pool.fetchval("SELECT max(id) FROM audit.entry")
+    signed = await runtime.pool.fetchval("SELECT count(*) FROM audit.checkpoint")
+    path = f"/v1/audit/entries/{number}/proof"
+    assert (await client.get(path, headers=token_for("stranger"))).status_code == 403
+    assert (await client.get(f"/v1/audit/entries/{2**61}/proof", headers=token_for("chen"))).status_code == 404
+    assert await runtime.pool.fetchval("SELECT count(*) FROM audit.checkpoint") == signed
+    stop = asyncio.Event()
+
+    async def keep_writing() -> None:
+        while not stop.is_set():
+            await write(runtime, 1)
+
+    writing = asyncio.create_task(keep_writing())
+    for _ in range(20):
+        number = await runtime.pool.fetchval("SELECT max(id) FROM audit.entry")
+        answer = await client.get(f"/v1/audit/entries/{number}/proof", headers=token_for("chen"))
+        assert answer.status_code == 200, answer.text
+        proof = answer.json()
+        at = open_note(proof["checkpoint"], runtime.signing_key.public_key())
+        path_of = [base64.b64decode(one) for one in proof["path"]]
+        check_inclusion(leaf_hash(proof["leaf"].encode()), proof["leaf_index"], at.size, path_of, at.root)
+    stop.set()
+    await writing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -105,6 +106,10 @@ VERDICTS: list[tuple[dict[str, Any], str, str]] = [
     ({"row_filter": [{"field": "founded", "op": "gte", "value": "2026-02-30"}]}, "row_filter.0.value",
      "filter_value"),
     ({"row_filter": [{"field": "capital", "op": "prefix", "value": "1"}]}, "row_filter.0.value", "filter_value"),
+    *[({"row_filter": [{"field": "capital", "op": "gte", "value": value}]}, "row_filter.0.value", code)
+      for value, code in ((2**63, "less_than_equal"), (-(2**70), "greater_than_equal"), (1e200, "filter_value"))],
+    ({"row_filter": [{"field": "region", "op": "in", "value": ["1", 10**30]}]}, "row_filter.0.value",
+     "less_than_equal"),
     ({"masks": {"name": "blur"}}, "masks.name", "unknown_mask"),
     ({"masks": {"capital": "null"}}, "masks.capital", "not_approved"),
     ({"masks": {"name": "generalise_date:year"}}, "masks.name", "mask_type"),
@@ -120,6 +125,21 @@ async def test_a_wrong_decision_names_its_field(
     answer = await city.try_event("li", applied, "decide_owner", **{"fields": fields, **wrong})
     assert answer.status_code == 422, answer.text
     assert (field, code) in {(one["field"], one["code"]) for one in answer.json()["errors"]}
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+async def test_a_filter_compares_with_finite_numbers_only(city: City, number: str) -> None:
+    applied = await city.event("wang", await city.applied(fields=["name"]), "pass_form")
+    text = json.dumps({
+        "event": "decide_owner", "version": applied["version"], "fields": [{"name": "name", "verdict": "approve"}],
+        "row_filter": [{"field": "capital", "op": "gte", "value": "NUMBER"}],
+    }).replace('"NUMBER"', number)
+    answer = await city.client.post(
+        f"/v1/applications/{applied['id']}/events", content=text,
+        headers={**city.as_("li"), "Content-Type": "application/json"},
+    )
+    assert answer.status_code in (400, 422), answer.text
+    assert "row_filter.0.value" in {one["field"] for one in answer.json()["errors"]}
 
 
 async def test_a_mask_may_be_stronger_than_the_fields_own_never_weaker(city: City) -> None:
