@@ -13,6 +13,7 @@ from authz.foundation.evidence import AuditEntry, AuditLog
 from authz.foundation.identity import LABELS_ZH, Call, Role
 from authz.foundation.ids import new_id
 from authz.roles.duties import conflicting
+from authz.roles.workflow import may
 
 
 class RolesExclude(Conflict):
@@ -31,6 +32,14 @@ class RoleAlreadyHeld(Conflict):
     en = "The person already holds this role in that organisation."
     next_zh = "无需重复分配。"
     next_en = "There is nothing to do."
+
+
+class LastAdministrator(Conflict):
+    code = "last_administrator"
+    zh = "不能移除最后一名管理员。"
+    en = "The last administrator cannot be removed."
+    next_zh = "请先指定另一名管理员，或请安全管理员办理。"
+    next_en = "Name another administrator first, or ask the security administrator."
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,16 @@ async def assign_role(
 
 
 async def end_role(tx: asyncpg.Connection, audit: AuditLog, call: Call, assignment_id: str) -> RoleAssignment:
-    """End an assignment; raises NotFound when there is no live one with that id."""
+    """End an assignment; raises NotFound when there is no live one with that id.
+
+    The last administrator of an enterprise stays (LastAdministrator, 409), unless who ends it may assign roles.
+    """
+    organisation_id: str | None = await tx.fetchval(
+        "SELECT organisation_id FROM authz.role_assignment WHERE id = $1 AND role = $2 AND ended_at IS NULL",
+        assignment_id, Role.ENTERPRISE_ADMIN.value,
+    )
+    if organisation_id is not None:
+        await _require_another_administrator(tx, call, organisation_id, assignment_id)
     row = await tx.fetchrow(
         "UPDATE authz.role_assignment SET ended_by = $2, ended_at = $3 WHERE id = $1 AND ended_at IS NULL"
         " RETURNING *",
@@ -110,6 +128,19 @@ async def end_role(tx: asyncpg.Connection, audit: AuditLog, call: Call, assignme
     ended = RoleAssignment.from_row(row)
     await audit.append(tx, _entry("role.ended", call, ended))
     return ended
+
+
+async def _require_another_administrator(
+    tx: asyncpg.Connection, call: Call, organisation_id: str, assignment_id: str
+) -> None:
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 2))", organisation_id)
+    others = await tx.fetchval(
+        "SELECT count(*) FROM authz.role_assignment WHERE organisation_id = $1 AND role = $2 AND id <> $3"
+        " AND ended_at IS NULL",
+        organisation_id, Role.ENTERPRISE_ADMIN.value, assignment_id,
+    )
+    if not others and not may(call.identity, "role:assign", organisation_id).permitted:
+        raise LastAdministrator
 
 
 async def assignments(

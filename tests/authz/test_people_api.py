@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -95,6 +96,25 @@ async def test_rights(client: httpx.AsyncClient, token_for: Any, give_role: Give
     assert (await client.delete("/v1/roles/rol_none", headers=stranger)).status_code == 403
     assert (await client.delete(f"/v1/roles/{sub.json()['id']}", headers=stranger)).status_code == 403
     assert (await client.delete(f"/v1/roles/{sub.json()['id']}", headers=boss)).status_code == 200
+
+
+async def test_the_last_administrator_of_an_enterprise_stays(
+    client: httpx.AsyncClient, token_for: Any, give_role: GiveRole, runtime: Runtime
+) -> None:
+    await give_role("one", Role.ENTERPRISE_ADMIN, "pty_last")
+    await give_role("two", Role.ENTERPRISE_ADMIN, "pty_last")
+    await give_role("guard", Role.SECURITY_ADMIN, "platform")
+    ids = [row["id"] for row in await runtime.pool.fetch(
+        "SELECT id FROM authz.role_assignment WHERE organisation_id = 'pty_last' ORDER BY user_id")]
+    one, two = token_for("one"), token_for("two")
+    ended = await asyncio.gather(
+        client.delete(f"/v1/roles/{ids[0]}", headers=one), client.delete(f"/v1/roles/{ids[1]}", headers=two),
+    )
+    assert sorted(answer.status_code for answer in ended) == [200, 409]
+    assert {answer.json()["code"] for answer in ended if answer.status_code == 409} == {"last_administrator"}
+    left = ids[[answer.status_code for answer in ended].index(409)]
+    answer = await client.delete(f"/v1/roles/{left}", headers=token_for("guard"))
+    assert answer.status_code == 200
 
 
 async def test_bad_input(client: httpx.AsyncClient, token_for: Any, give_role: GiveRole) -> None:
