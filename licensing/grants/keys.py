@@ -84,9 +84,12 @@ async def _mine(tx: asyncpg.Connection, call: Call, grant_id: str) -> Grant:
 
 async def create(
     tx: asyncpg.Connection, call: Call, grant_id: str, label: str, expires_on: date | None = None, *,
-    audit: AuditLog,
+    audit: AuditLog, expires_at: datetime | None = None,
 ) -> tuple[AccessKey, str]:
-    """A new key and its text, which is shown this once. Raises TooManyKeys or GrantNotActive (409)."""
+    """A new key and its text, which is shown this once. Raises TooManyKeys or GrantNotActive (409).
+
+    It works until the end of ``expires_on`` or until ``expires_at``, whichever is given.
+    """
     grant = await _mine(tx, call, grant_id)
     if grant.ended:
         raise GrantNotActive
@@ -99,7 +102,7 @@ async def create(
     if live >= most:
         raise TooManyKeys(limit=most)
     prefix, secret = _random(PREFIX_DIGITS), _random(SECRET_DIGITS)
-    expires = _end_of(expires_on) if expires_on else None
+    expires = _end_of(expires_on) if expires_on else expires_at
     row = await tx.fetchrow(
         "INSERT INTO licensing.access_key (id, grant_id, label, prefix, secret_sha256, created_by, created_by_name,"
         " created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *",
@@ -158,14 +161,17 @@ async def revoke(
 async def rotate(
     tx: asyncpg.Connection, call: Call, grant_id: str, key_id: str, overlap_hours: int, *, audit: AuditLog
 ) -> tuple[AccessKey, str]:
-    """A new key in place of an old one, which keeps working for the overlap so that nothing stands still."""
+    """A new key in place of an old one, which keeps working for the overlap so that nothing stands still.
+
+    The new key ends when the old one was to end: changing a key does not lengthen the access.
+    """
     await _mine(tx, call, grant_id)
     old = await _live(tx, call, grant_id, key_id)
     until = call.now + timedelta(hours=overlap_hours)
     if old.expires_at is not None:
         until = min(until, old.expires_at)
     await tx.execute("UPDATE licensing.access_key SET expires_at = $2 WHERE id = $1", key_id, until)
-    made, text = await create(tx, call, grant_id, old.label, audit=audit)
+    made, text = await create(tx, call, grant_id, old.label, audit=audit, expires_at=old.expires_at)
     return replace(made, label=old.label), text
 
 

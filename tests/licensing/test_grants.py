@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -63,6 +64,18 @@ async def test_a_revoked_key_stops_and_a_rotated_one_overlaps(city: City, clock:
         await opened(city, old["key"])
     gone = await city.client.delete(f"/v1/grants/{grant_id}/keys/{new['id']}", headers=city.as_("chen"))
     assert gone.json()["state"] == "revoked"
+    with pytest.raises(KeyInvalid):
+        await opened(city, new["key"])
+
+
+async def test_a_rotated_key_ends_when_the_old_one_was_to_end(city: City, clock: FixedClock) -> None:
+    grant_id = (await city.granted())["grant_id"]
+    path = f"/v1/grants/{grant_id}/keys"
+    day = (clock.now() + timedelta(days=10)).date().isoformat()
+    old = (await city.post("chen", path, label="k", expires_on=day)).json()
+    new = (await city.post("chen", f"{path}/{old['id']}/rotate", overlap_hours=24)).json()
+    assert new["expires_at"] == old["expires_at"] is not None
+    clock.advance(days=12)
     with pytest.raises(KeyInvalid):
         await opened(city, new["key"])
 
