@@ -50,13 +50,13 @@ def check_quota(ask: Ask, day: store.Counter, month: store.Counter) -> QuotaExha
     quota = ask.quota
     if quota.calls_day is not None and quota.calls_day - day.calls - day.open_calls < 1:
         tomorrow = ask.day + timedelta(days=1)
-        return QuotaExhausted("calls_day", 0, 1, tomorrow, seconds_until(tomorrow, ask.at))
+        return QuotaExhausted("calls_day", 0, tomorrow, seconds_until(tomorrow, ask.at))
     if quota.rows_month is not None:
         left = quota.rows_month - month.rows - month.open_rows
         if left <= 0 or ask.rows > left:
             then = next_month(ask.day)
             wait_s = seconds_until(then, ask.at)
-            return QuotaExhausted("rows_month", max(0, left), max(1, ask.rows), then, wait_s)
+            return QuotaExhausted("rows_month", max(0, left), then, wait_s)
     return None
 
 

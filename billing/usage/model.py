@@ -26,24 +26,24 @@ class QuotaExhausted(Refusal):
 
     code = "quota_exhausted"
     status = 429
-    zh = "授权的{what_zh}用量不足：剩余 {left}，本次需要 {asked}。"
-    en = "The grant's quota of {what_en} does not suffice: {left} left, this call needs {asked}."
+    zh = "授权的{what_zh}用量不足：剩余 {left}，少于本次所需。"
+    en = "The grant's quota of {what_en} does not suffice: {left} left, this call needs more."
     next_zh = "可减少本次数量（例如 limit={left}），或等到 {resets_on} 额度恢复，或在“我的授权”页申请增加用量。"
     next_en = "Ask for less (for example limit={left}), wait until {resets_on}, or apply for more in My grants."
 
-    def __init__(self, meter: str, left: int, asked: int, resets_on: date, retry_after_s: int) -> None:
+    def __init__(self, meter: str, left: int, resets_on: date, retry_after_s: int) -> None:
         what = {
             "rows_month": ("月度行数", "rows a month"), "calls_day": ("每日调用次数", "calls a day"),
             "rows_call": ("单次行数", "rows a call"),
         }[meter]
         super().__init__(
-            meter=meter, left=left, asked=asked, resets_on=resets_on.isoformat(),
+            meter=meter, left=left, resets_on=resets_on.isoformat(),
             what_zh=what[0], what_en=what[1],
         )
         self.reasons = (
             Reason(
                 "quota_exhausted", self.detail("zh"), self.detail("en"),
-                {"meter": meter, "left": left, "asked": asked, "resets_on": resets_on.isoformat()},
+                {"meter": meter, "left": left, "resets_on": resets_on.isoformat()},
             ),
         )
         self._retry_after_s = retry_after_s

@@ -87,8 +87,8 @@ class CursorStale(Refusal):
 class RowsPerCallExceeded(Refusal):
     code = "rows_call_exceeded"
     status = 403
-    zh = "本次将返回 {asked} 行，超过授权的单次上限 {limit} 行。"
-    en = "This call would return {asked} rows; the grant allows {limit} a call."
+    zh = "本次将返回的行数超过授权的单次上限 {limit} 行。"
+    en = "This call would return more rows than the {limit} the grant allows a call."
     next_zh = "请加上 limit={limit}，或用过滤条件缩小范围，或用 /rows 分页读取。"
     next_en = "Add limit={limit}, narrow it by a filter, or read page by page with /rows."
 

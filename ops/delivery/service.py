@@ -69,6 +69,13 @@ class Permit:
             self.access.obligations, self.data, query.columns, query.filters, salt=salt, key=self.key, **more
         )
 
+    @property
+    def rows_max(self) -> int | None:
+        """The most rows the grant could ever let through in one call; None is without bound."""
+        quota = self.access.obligations.quota
+        bounds = [one for one in (quota.rows_call, quota.rows_month) if one is not None] if quota else []
+        return min(bounds, default=None)
+
     def ask(self, compiled: CompiledQuery, rows: int) -> Ask:
         """What to reserve; raises RowsPerCallExceeded."""
         grant = self.grant
@@ -76,7 +83,7 @@ class Permit:
         quota = self.access.obligations.quota
         most = quota.rows_call if quota else None
         if most is not None and rows > most:
-            raise RowsPerCallExceeded(asked=rows, limit=most)
+            raise RowsPerCallExceeded(limit=most)
         return Ask(
             grant_id=grant.id, resource_id=self.data.resource_id, purpose=grant.purpose,
             columns=compiled.columns, rows=rows, at=self.parts.runtime.clock.now(),
@@ -223,7 +230,7 @@ async def download(permit: Permit, query: DataQuery) -> Response:
             delivery = Delivery(lease, _statement(framing, compiled), framing, _count_open(permit))
         else:
             parts.watch.add(running)
-            rows = await _count_rows(lease, compiled)
+            rows = await _count_rows(lease, compiled, permit.rows_max)
             ask = permit.ask(compiled, rows)
             await parts.recorder.reserve(ask)
             framing = framing_of(query, permit, compiled, ask.id)
@@ -255,11 +262,15 @@ def _count_open(permit: Permit) -> Callable[[Served], asyncio.Future[None] | Non
     return settle
 
 
-async def _count_rows(lease: Lease, compiled: CompiledQuery) -> int:
-    """Exactly the rows that will be sent, read in the snapshot they will be sent from."""
+async def _count_rows(lease: Lease, compiled: CompiledQuery, most: int | None) -> int:
+    """Exactly the rows that will be sent, read in the snapshot they will be sent from.
+
+    Beyond ``most`` nothing will be sent, so that counting stops at one more than that.
+    """
+    bound = f" LIMIT {most + 1:d}" if most is not None else ""
     try:
         rows: int = await lease.connection.fetchval(
-            f"SELECT count(*) FROM ({compiled.sql}) AS q", *compiled.params
+            f"SELECT count(*) FROM (SELECT 1 FROM ({compiled.sql}) AS p{bound}) AS q", *compiled.params
         )
     except asyncpg.UndefinedTableError as fault:
         raise DataNotLoaded from fault
