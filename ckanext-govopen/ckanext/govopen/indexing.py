@@ -24,6 +24,21 @@ def read_items(value: Any) -> list[dict[str, Any]]:
 class Indexing:
     """Hooks of IPackageController that face the index."""
 
+    def before_dataset_search(self, search_params: dict[str, Any]) -> dict[str, Any]:
+        """Terms counted zero times name values of datasets that the caller may not see: they are never listed.
+
+        The engine takes the same setting from the name of a facet, in braces before it; such names are left out.
+        """
+        try:
+            least = int(search_params.get("facet.mincount") or 1)
+        except (TypeError, ValueError):
+            least = 1
+        search_params["facet.mincount"] = max(least, 1)
+        named = search_params.get("facet.field")
+        if isinstance(named, list):
+            search_params["facet.field"] = [one for one in named if "{" not in str(one)]
+        return search_params
+
     def before_dataset_index(self, pkg_dict: dict[str, Any]) -> dict[str, Any]:
         try:
             stored = json.loads(pkg_dict.get("data_dict") or "{}")

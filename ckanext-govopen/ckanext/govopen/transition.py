@@ -38,11 +38,13 @@ def clean(package: model.Package, resources: Sequence[model.Resource]) -> None:
     file that the guards refuse to give out and the next save, or ``ckan govopen republish``, removes.
     """
     restricted = {one.id for one in resources if sealing.is_restricted_row(one)}
+    ever = model.Session.query(model.Resource).filter_by(package_id=package.id)
+    if package.extras.get("open_attribute") != "unconditional" or any(map(sealing.is_restricted_row, ever)):
+        _scrub_activities(package.id, {one.id for one in resources} - restricted)
     if not restricted:
         return
     for view in model.Session.query(model.ResourceView).filter(model.ResourceView.resource_id.in_(restricted)):
         model.Session.delete(view)
-    _scrub_activities(package.id, restricted)
     model.Session.info.setdefault(WAITING, set()).update(restricted)
 
 
@@ -90,8 +92,12 @@ def _remove_file(resource_id: str) -> None:
     log.info("removed the file of restricted resource %s", resource_id)
 
 
-def _scrub_activities(dataset_id: str, resource_ids: set[str]) -> None:
-    """Activities keep whole earlier versions of a dataset, addresses included."""
+def _scrub_activities(dataset_id: str, open_ids: set[str]) -> None:
+    """Activities keep whole earlier versions of a dataset, addresses included.
+
+    Only resources that are there and open now keep theirs: one that was deleted before the rest was restricted was
+    the same data.
+    """
     if not p.plugin_loaded("activity"):
         return
     from ckanext.activity.model import Activity
@@ -102,9 +108,10 @@ def _scrub_activities(dataset_id: str, resource_ids: set[str]) -> None:
         resources = [dict(one) for one in package.get("resources") or []]
         changed = False
         for one in resources:
-            if one.get("id") in resource_ids and one.get("url") != sealing.sentinel(one["id"]):
+            sentinel = sealing.sentinel(str(one.get("id")))
+            if one.get("id") not in open_ids and one.get("url") != sentinel:
                 one.update({name: None for name in LEADING if name in one})
-                one["url"] = sealing.sentinel(one["id"])
+                one["url"] = sentinel
                 changed = True
         if changed:
             activity.data = {**data, "package": {**package, "resources": resources}}

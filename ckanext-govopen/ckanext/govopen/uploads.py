@@ -15,6 +15,17 @@ from ckanext.govopen import publication, sealing
 
 SAMPLE_BYTES = 2_000_000
 FIELD_CHARS_MAX = 1_000_000
+READABLE = ("csv", "tsv", "txt", "json", "jsonl", "ndjson")
+UNREADABLE = (
+    "xlsx", "xls", "xlsm", "xlsb", "et", "ods", "numbers", "zip", "gz", "tgz", "bz2", "xz", "7z", "rar", "tar", "zst",
+    "parquet", "feather", "arrow", "orc", "avro", "dbf", "mdb", "accdb", "sqlite", "sqlite3", "db", "gpkg", "sav",
+    "dta", "rds", "rdata", "h5", "hdf5", "npy", "npz", "pickle", "pkl",
+)
+"""Tables, and packages that may hold tables, of which the scanner sees nothing."""
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd",
+         b"PAR1", b"ARROW1", b"ORC", b"Obj\x01", b"SQLite format 3", b"\xd0\xcf\x11\xe0")
+DOCUMENTS = ("docx", "doc", "pptx", "ppt", "odt", "odp", "epub", "pdf", "ofd", "wps")
+"""Text for people, which may be packed."""
 
 
 class ScannedUpload:
@@ -27,7 +38,10 @@ class ScannedUpload:
     def __init__(self, data_dict: dict[str, Any]) -> None:
         given = data_dict.get("upload")
         stream = getattr(given, "stream", None)
-        self._sample = read_sample(stream, str(getattr(given, "filename", "") or "")) if stream else None
+        filename = str(getattr(given, "filename", "") or "")
+        kind = _kind(filename, data_dict.get("format")) if stream else ""
+        self._unreadable = bool(stream) and unreadable(stream, kind)
+        self._sample = read_sample(stream, f"file.{kind}") if stream else None
         self._inner = _core_uploader(data_dict)
 
     def __getattr__(self, name: str) -> Any:
@@ -46,10 +60,17 @@ class ScannedUpload:
             raise tk.ValidationError({"upload": [tk._(
                 "Restricted data is never kept here: leave the address empty and load the data afterwards")]})
         package = resource.package
-        if not package.extras.get("open_attribute") or not self._sample:
+        if not package.extras.get("open_attribute"):
+            return
+        if self._unreadable:
+            model.Session.rollback()
+            raise tk.ValidationError({"upload": [tk._(
+                "Tables of this kind cannot be checked for personal information: save the table as CSV in UTF-8, "
+                "unpacked, and send that")]})
+        if not self._sample:
             return
         document = publication.document_of(package, resource)
-        publication.check(_user(), document, publication.plain_rows(self._sample))
+        publication.check_rows(_user(), document, self._sample)
 
 
 def _user() -> str | None:
@@ -67,11 +88,32 @@ def _core_uploader(data_dict: dict[str, Any]) -> Any:
     return uploader.FKResourceUpload(data_dict)
 
 
+def _kind(filename: str, claimed: Any) -> str:
+    """The kind of a file by its name, else by the format that its resource claims."""
+    suffix = filename.rpartition(".")[2].lower() if "." in filename else ""
+    if suffix in READABLE or suffix in UNREADABLE or suffix in DOCUMENTS:
+        return suffix
+    format = str(claimed or "").strip().lower().lstrip(".")
+    return format if format in READABLE or format in UNREADABLE else suffix
+
+
+def unreadable(stream: Any, kind: str) -> bool:
+    """Whether a file is, or may hold, a table that the scanner cannot read; by its kind and its first bytes."""
+    stream.seek(0)
+    head = stream.read(SAMPLE_BYTES)
+    stream.seek(0)
+    if kind in UNREADABLE:
+        return True
+    if kind in READABLE and b"\0" in head:
+        return True
+    return kind not in DOCUMENTS and head.startswith(MAGIC)
+
+
 def read_sample(stream: Any, filename: str) -> list[dict[str, str]]:
     """First rows of a CSV, TSV, JSON or JSONL file; empty for other kinds and for what cannot be read."""
     rows = int(tk.config["ckanext.govopen.sample_rows"])
     suffix = filename.rpartition(".")[2].lower()
-    if suffix not in ("csv", "tsv", "txt", "json", "jsonl", "ndjson"):
+    if suffix not in READABLE:
         return []
     stream.seek(0)
     raw = stream.read(SAMPLE_BYTES)
@@ -84,7 +126,7 @@ def read_sample(stream: Any, filename: str) -> list[dict[str, str]]:
         delimiter = "\t" if suffix == "tsv" else ","
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         return [
-            {str(key): str(value) for key, value in row.items() if key is not None and value is not None}
+            {str(key or ""): str(value) for key, value in row.items() if value is not None}
             for row in islice(reader, rows)
         ]
     except (csv.Error, ValueError, RecursionError):

@@ -10,6 +10,7 @@ import ckan.plugins.toolkit as tk
 from ckan import model
 from ckanext.govopen import guards, identity, outbox, publication, sealing
 from ckanext.govopen.gateway import ServiceAway, ServiceProblem
+from ckanext.govopen.logic import accounts
 from ckanext.govopen.text import unstorable
 
 Context = dict[str, Any]
@@ -25,8 +26,8 @@ ATTRIBUTED = (
     "organization_delete", "organization_purge", "group_create", "group_update", "group_delete", "group_purge",
     "member_create", "member_delete", "organization_member_create", "organization_member_delete",
     "group_member_create", "group_member_delete", "package_collaborator_create", "package_collaborator_delete",
-    "bulk_update_private", "bulk_update_public", "bulk_update_delete", "user_create", "user_update", "user_delete",
-    "user_invite", "api_token_create", "api_token_revoke", "resource_delete", "resource_create", "resource_update",
+    "bulk_update_private", "bulk_update_public", "bulk_update_delete", "user_delete",
+    "api_token_create", "api_token_revoke", "resource_delete", "resource_create", "resource_update",
 )
 
 
@@ -39,6 +40,7 @@ def actions() -> dict[str, Callable[..., Any]]:
     }
     found.update({name: _attributed(name) for name in ATTRIBUTED})
     found["dataset_purge"] = dataset_purge
+    found.update(accounts.actions())
     found.update(guards.chained())
     for name in ("datastore_create", "datastore_upsert"):
         if name in found:
@@ -166,16 +168,24 @@ def _scanned(guard: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_records(context: Context, data_dict: DataDict) -> None:
-    records, resource_id = data_dict.get("records"), data_dict.get("resource_id")
-    if not isinstance(records, list) or not records or not isinstance(resource_id, str) or "\x00" in resource_id:
+    """Show every row to the gate, whatever the state of its dataset: what is private today is public tomorrow.
+
+    CKAN takes ``id`` for ``resource_id``.
+    """
+    records = data_dict.get("records")
+    if not isinstance(records, list | tuple) or not records:
         return
-    resource = model.Session.get(model.Resource, resource_id)
-    if resource is None or resource.package is None or sealing.is_restricted_row(resource):
-        return
-    package = resource.package
-    if package.state != "active" or package.private or not package.extras.get("open_attribute"):
-        return
-    tk.check_access("datastore_upsert", dict(context), {"resource_id": resource_id})
-    publication.check(
-        context.get("user"), publication.document_of(package, resource), publication.plain_rows(records)
-    )
+    if data_dict.get("resource"):
+        raise tk.ValidationError({"resource": [tk._("Create the table first, then send its rows")]})
+    named = [one for one in (data_dict.get("resource_id"), data_dict.get("id")) if isinstance(one, str)]
+    for resource_id in dict.fromkeys(named):
+        if "\x00" in resource_id:
+            continue
+        resource = model.Session.get(model.Resource, resource_id)
+        if resource is None or resource.package is None or sealing.is_restricted_row(resource):
+            continue
+        package = resource.package
+        if not package.extras.get("open_attribute"):
+            continue
+        tk.check_access("datastore_upsert", dict(context), {"resource_id": resource_id})
+        publication.check_rows(context.get("user"), publication.document_of(package, resource), records)

@@ -10,7 +10,7 @@ import ckan.plugins.toolkit as tk
 from ckan import model
 from ckanext.govopen import sealing
 from ckanext.govopen.text import unstorable
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 blueprint = Blueprint("govopen_guards", __name__)
 
@@ -62,6 +62,21 @@ def refuse_restricted() -> Any:
     if not sealing.is_restricted(resource_id):
         return None
     return refusal(resource_id)
+
+
+@blueprint.after_app_request
+def keep_files_inert(answer: Response) -> Response:
+    """Uploaded files are saved, never opened on this site's address, where a script in them could act as a person."""
+    owner, _, name = (request.endpoint or "").rpartition(".")
+    stored = owner == "file" or (name == "download" and (owner == "resource" or owner.endswith("_resource")))
+    if not stored or answer.status_code >= 400:
+        return answer
+    kind, _, filename = answer.headers.get("Content-Disposition", "").partition(";")
+    if kind.strip().lower() != "attachment":
+        answer.headers["Content-Disposition"] = f"attachment;{filename}" if filename else "attachment"
+    answer.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 def _gives_data(owner: str, name: str) -> bool:
