@@ -92,7 +92,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
                 await close_delivery(opened)
 
     app = FastAPI(
-        docs_url="/v1/docs", openapi_url="/v1/openapi.json", redoc_url=None, redirect_slashes=False,
+        docs_url=None, openapi_url="/v1/openapi.json", redoc_url=None, redirect_slashes=False,
         lifespan=lifespan,
     )
     if runtime is not None:

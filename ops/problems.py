@@ -21,8 +21,8 @@ class MethodNotAllowed(Refusal):
     status = 405
     zh = "该地址不支持 {method} 方法。"
     en = "This address does not support {method}."
-    next_zh = "请查阅接口文档 /v1/docs。"
-    next_en = "See the API documentation at /v1/docs."
+    next_zh = "请查阅接口描述 /v1/openapi.json。"
+    next_en = "See the description of the API at /v1/openapi.json."
 
 
 class BadRequest(Refusal):

@@ -34,7 +34,7 @@ CATALOGUE: Mapping[str, Sentence] = {
         "请联系数据提供部门核对字段和脱敏规则。", "Ask the department to check the fields and masks."),
     "request_unknown": Sentence(
         "请求的操作、渠道或主体无法识别。", "The action, channel or subject of the request is not known.",
-        "请对照接口文档 /v1/docs 修改请求。", "Correct the request by /v1/docs."),
+        "请对照接口描述 /v1/openapi.json 修改请求。", "Correct the request by /v1/openapi.json."),
     "object_unknown": Sentence(
         "没有该数据，或其目录信息不完整。", "There is no such data, or its catalogue facts are incomplete.",
         "请检查数据编号。", "Check the identifier."),

@@ -120,7 +120,7 @@ def _needed(value: Any, field: str) -> Any:
 
 
 async def _apply(
-    service: RegistrationService, tx: asyncpg.Connection, call: Call, id: str, body: RegistrationStep, registrar: str
+    service: RegistrationService, tx: asyncpg.Connection, call: Call, id: str, body: RegistrationStep
 ) -> Registration:
     version, event = body.version, E(body.event)
     plain = {
@@ -146,15 +146,8 @@ async def _apply(
         objection = _needed(body.objection_id, "objection_id")
         return await service.decide_objection(tx, call, id, version, objection, upheld, body.reason)
     if event is E.ASSIGN_CODE:
-        return await service.assign_code(tx, call, id, version, registrar)
+        return await service.assign_code(tx, call, id, version)
     return await service.end(tx, call, id, version, event, body.reason)
-
-
-async def _registrar_name(tx: asyncpg.Connection) -> str:
-    name: str | None = await tx.fetchval(
-        "SELECT name FROM licensing.party WHERE kind = 'registrar' ORDER BY id LIMIT 1"
-    )
-    return name or "公共数据登记机构"
 
 
 @router.post("/v1/registrations/{registration_id}/events", tags=["registration"])
@@ -166,7 +159,7 @@ async def step_registration(
     Whoever objects without a right to see the registration is answered with what the public may see of it.
     """
     async with runtime.transaction() as tx:
-        done = await _apply(_service(runtime), tx, call, registration_id, body, await _registrar_name(tx))
+        done = await _apply(_service(runtime), tx, call, registration_id, body)
         if not belongs_to(call.identity, done.party_id) and not permits(
             call.identity, "registration:view", done.party_id
         ):

@@ -15,6 +15,7 @@ from authz import (
     FieldError,
     InvalidInput,
     NotFound,
+    Role,
     VersionConflict,
     beijing_date,
     new_id,
@@ -25,6 +26,7 @@ from licensing.certificates import Certificate, issue
 from licensing.errors import invalid
 from licensing.limits import Limit
 from licensing.numbers import next_number
+from licensing.parties import names
 from licensing.parties import service as parties
 from licensing.registration import store
 from licensing.registration.content import SOURCE_MODES, Content
@@ -41,6 +43,8 @@ from licensing.registration.store import Registration
 from licensing.remedy import remedy
 
 S, E = RegistrationState, RegistrationEvent
+REGISTRAR = "公共数据登记机构"
+"""What a certificate says where the registration authority has not been entered as a party."""
 DONE = {
     "create": "created", E.EDIT: "edited", E.SUBMIT: "submitted", E.WITHDRAW: "withdrawn", E.ACCEPT: "accepted",
     E.REQUEST_SUPPLEMENT: "supplement_requested", E.ANSWER_SUPPLEMENT: "supplement_answered", E.REJECT: "rejected",
@@ -69,7 +73,7 @@ def check_dates(content: Content, today: date) -> None:
 
 
 class RegistrationService:
-    """``registrar`` names the registration authority on certificates; ``issuer`` is the site's address."""
+    """``key`` signs certificates; ``issuer`` is the site's address."""
 
     def __init__(self, audit: AuditLog, key: Ed25519PrivateKey, issuer: str) -> None:
         self._audit, self._key, self._issuer = audit, key, issuer
@@ -264,7 +268,7 @@ class RegistrationService:
         )
 
     async def assign_code(
-        self, tx: asyncpg.Connection, call: Call, registration_id: str, version: int, registrar: str
+        self, tx: asyncpg.Connection, call: Call, registration_id: str, version: int
     ) -> Registration:
         """Assign the code and issue the certificate once the notice is over (第十三、十五条)."""
         found = await self._take(tx, call, registration_id, version, E.ASSIGN_CODE, None)
@@ -281,8 +285,15 @@ class RegistrationService:
         if product.get("agreement_ends_on"):
             found.valid_until = min(found.valid_until, date.fromisoformat(product["agreement_ends_on"]))
         self._start(found, None, None, today)
-        await self._certify(tx, call, found, registrar)
+        await self._certify(tx, call, found, await self._registrar(tx, call))
         return await self._move(tx, call, found, E.ASSIGN_CODE, S.CODED, details={"code": found.code})
+
+    @staticmethod
+    async def _registrar(tx: asyncpg.Connection, call: Call) -> str:
+        """The name of the registration authority for which the caller acts."""
+        acting = sorted(call.identity.organisations(Role.REGISTRAR))
+        known = await names(tx, acting)
+        return next((known[one].name for one in acting if one in known), REGISTRAR)
 
     async def _certify(self, tx: asyncpg.Connection, call: Call, coded: Registration, registrar: str) -> None:
         content = coded.content

@@ -84,6 +84,21 @@ async def test_a_product_is_registered_and_its_certificate_verifies(
     assert verify(token, runtime.signing_key.public_key()).code == item["code"]
 
 
+async def test_the_certificate_names_the_authority_of_who_assigned_the_code(
+    city: City, runtime: Runtime, clock: FixedClock
+) -> None:
+    await runtime.pool.execute(
+        "INSERT INTO licensing.party (id, kind, name, state, version, created_by, created_by_name, created_at) VALUES"
+        " ('pty_registrar', 'registrar', '示范市登记中心', 'verified', 1, 'test', 'test', $1),"
+        " ('pty_another', 'registrar', '另一登记中心', 'verified', 1, 'test', 'test', $1)",
+        runtime.clock.now(),
+    )
+    item = await city.noticed()
+    clock.advance(days=20)
+    item = (await city.step("fang", item, "assign_code")).json()
+    assert (await city.client.get(f"/v1/certificates/{item['code']}")).json()["registrar"] == "示范市登记中心"
+
+
 async def test_acceptance_is_due_in_three_working_days(city: City) -> None:
     """Monday 23 November 2026: the third working day after it is Thursday."""
     item = (await city.create()).json()
