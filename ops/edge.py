@@ -6,6 +6,7 @@ running download and break its back-pressure.
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from starlette.requests import Request
@@ -16,6 +17,10 @@ from ops import problems
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 UPLOAD_PATHS = ("/v1/restricted/",)
+DRAIN_BYTES = 16 * 2**20
+DRAIN_S = 10.0
+"""What is read and thrown away of a body that is refused. An answer to somebody who is still sending is lost when
+the connection closes under unread bytes, so the rest is taken first, up to these limits."""
 
 
 class Edge:
@@ -53,18 +58,34 @@ class _Exchange:
         self._received = 0
         self._refused = False
         self._started = False
+        self._more = True
 
     async def refuse(self) -> None:
         """Answer 413 in place of whatever the app would have said."""
         self._refused = True
         answer = problems.problem(Request(self._scope), TooLarge(limit=f"{self._limit:,} B"))
-        answer.headers["Connection"] = "close"
+        if not await self._drained():
+            answer.headers["Connection"] = "close"
         await answer(self._scope, self._receive, self._send_with_id)
+
+    async def _drained(self) -> bool:
+        """Whether the rest of the body was short enough, and came soon enough, to be read away."""
+        left = DRAIN_BYTES
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                while self._more and left > 0:
+                    message = await self._receive()
+                    left -= len(message.get("body", b""))
+                    self._more = message["type"] == "http.request" and message.get("more_body", False)
+        except TimeoutError:
+            return False
+        return not self._more
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
+            self._more = message.get("more_body", False)
             if self._received > self._limit and not self._refused:
                 if not self._started:
                     await self.refuse()

@@ -9,7 +9,8 @@ from ops.stack.home import Home
 SERVICE_PATHS = ("/v1/*", "/access/v1/*", "/data/v1/*", "/.well-known/authzen-configuration")
 UPLOAD_LIMIT = "512MB"
 CKAN_LIMIT = "128MB"
-SERVICE_LIMIT = "2MB"
+SERVICE_LIMIT = "16MB"
+"""Far above what the service takes: it says 413 itself after reading the rest, which a cut connection could not."""
 NEVER_FROM_OUTSIDE = ("Forwarded", "X-Real-IP", "X-Script-Name", "X-Original-URL", "X-Rewrite-URL", "Proxy")
 """Request headers that a part could take for the front's own word. Caddy itself drops and sets X-Forwarded-*."""
 
