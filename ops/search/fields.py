@@ -21,7 +21,7 @@ SEQUENCE = "seq_"
 LIST = "list"
 """Tokenizer of fields whose terms arrive joined by ``JOIN``."""
 JOIN = "\x03"
-LAYOUT = "2"
+LAYOUT = "3"
 """Version of the analysis and layout: another value makes the engine index everything anew from the store."""
 
 SORT_TEXT = {"name": "name_", "title_string": "title_string_", "title": "title_string_"}

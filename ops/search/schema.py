@@ -46,6 +46,8 @@ _STRINGS = (
 _RELATIONS = (
     "depends_on", "dependency_of", "derives_from", "has_derivation", "links_to", "linked_from", "child_of", "parent_of",
 )
+_FIGURES = ("govopen_rows", "govopen_downloads", "govopen_rating")
+"""Whole numbers that the extension sorts by; it pads them with zeros, so that Solr's catch-all sorts them too."""
 
 
 def _fields() -> dict[str, Field]:
@@ -65,9 +67,9 @@ def _fields() -> dict[str, Field]:
     for name in ("res_name", "res_description"):
         fields.append(Field(name, Kind.TEXT_GENERAL, multi=True, own=True))
     fields += [Field(name, Kind.NGRAM, own=True) for name in ("title_ngram", "name_ngram")]
-    for name in ("metadata_created", "metadata_modified", "indexed_ts"):
+    for name in ("metadata_created", "metadata_modified", "indexed_ts", "govopen_updated_date"):
         fields.append(Field(name, Kind.DATE, own=True))
-    for name in ("views_total", "views_recent", "resources_accessed_total", "resources_accessed_recent"):
+    for name in ("views_total", "views_recent", "resources_accessed_total", "resources_accessed_recent", *_FIGURES):
         fields.append(Field(name, Kind.INT, stored=False, own=True))
     fields += [Field(name, Kind.STORED) for name in ("data_dict", "validated_data_dict")]
     return {field.name: field for field in fields}
