@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from ops.bench.peers.solr import Unavailable, start, stop, version
+from ops.bench.peers.solr import Unavailable, running, start, stop, version
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(f"Solr {version()}: {url}", flush=True)
     try:
-        ended.wait()
+        while not ended.wait(1) and running(given.home) is not None:
+            pass
     finally:
         stop(given.home)
     return 0

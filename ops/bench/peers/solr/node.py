@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -82,12 +83,29 @@ def stop(home: Path) -> None:
     process = running(home)
     if process is not None:
         process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_S)
-        except psutil.TimeoutExpired:
+        if not _gone(process, STOP_S):
             process.kill()
-            process.wait(STOP_S)
+            _gone(process, STOP_S)
     (home / "node.pid").unlink(missing_ok=True)
+
+
+def _gone(process: psutil.Process, seconds: float) -> bool:
+    """Wait for the end of a process, which may be a child of this one or of another."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psutil.TimeoutExpired):
+            process.wait(0.2)
+            return True
+        if not process.is_running() or _ended(process):
+            return True
+    return False
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def running(home: Path) -> psutil.Process | None:
@@ -97,7 +115,7 @@ def running(home: Path) -> psutil.Process | None:
         process = psutil.Process(int(pid))
     except (OSError, ValueError, psutil.NoSuchProcess):
         return None
-    return process if abs(process.create_time() - float(created)) < 1 else None
+    return process if abs(process.create_time() - float(created)) < 1 and not _ended(process) else None
 
 
 def _lay_out(home: Path) -> None:
