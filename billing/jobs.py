@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from authz import SYSTEM, Call, Job, Runtime
+from authz import SYSTEM, Call, Job, Runtime, beijing_date
 from billing.acting import Act
 from billing.invoices import state
 from billing.payments import inbox, refunds
 from billing.prices import ceilings, rate_cards
+from billing.usage import eventstore
+
+MONTHS_AHEAD = 3
 
 
 def _call(runtime: Runtime, name: str) -> Call:
@@ -38,7 +41,14 @@ async def ask_refunds_again(runtime: Runtime) -> None:
         await refunds.ask_again(runtime)
 
 
+async def make_months_ahead(runtime: Runtime) -> None:
+    """Make the usage events' partitions of this month and the next three."""
+    async with runtime.transaction() as tx:
+        await eventstore.months_ahead(tx, beijing_date(runtime.clock.now()), MONTHS_AHEAD)
+
+
 JOBS: list[Job] = [
+    Job("billing.make_months_ahead", 60.0, make_months_ahead),
     Job("billing.publish_due_prices", 60.0, publish_due_prices),
     Job("billing.mark_overdue", 300.0, mark_overdue),
     Job("billing.handle_notifications", 2.0, handle_notifications),

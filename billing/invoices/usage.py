@@ -26,13 +26,15 @@ async def take_cut(tx: asyncpg.Connection, period: Period) -> int:
     The share lock waits for writers under way and is held until the end of this short transaction; events that come
     later have higher numbers. Raises ReservationsOpen while a delivery accepted in the period is not settled.
     """
-    await tx.execute("LOCK TABLE billing.usage_event IN SHARE MODE")
+    await tx.execute("LOCK TABLE ONLY billing.usage_event IN SHARE MODE")
     open_now = await tx.fetchval(
         "SELECT count(*) FROM billing.usage_reservation WHERE state = 'open' AND reserved_at < $1", period.ends_at
     )
     if open_now:
         raise ReservationsOpen(period=str(period), count=open_now)
-    cut: int = await tx.fetchval("SELECT coalesce(max(number), 0) FROM billing.usage_event")
+    cut: int = await tx.fetchval(
+        "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM billing.usage_event_number"
+    )
     return cut
 
 
@@ -41,13 +43,14 @@ async def monthly_use(tx: asyncpg.Connection, period: Period, after: int, cut: i
     event number ``after``, the cut of the previous close."""
     rows = await tx.fetch(
         """
-        SELECT subject, to_char(time AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM') AS month,
-            sum(rows)::bigint AS rows, sum(calls)::bigint AS calls
-        FROM billing.usage_event
-        WHERE time < $2 AND number <= $4 AND (number > $3 OR time >= $1)
-        GROUP BY 1, 2 ORDER BY 1, 2
+        SELECT subject, $5::text AS month, sum(rows)::bigint AS rows, sum(calls)::bigint AS calls
+        FROM billing.usage_event WHERE time >= $1 AND time < $2 AND number <= $4 GROUP BY 1
+        UNION ALL
+        SELECT subject, to_char(time AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM'), sum(rows)::bigint, sum(calls)::bigint
+        FROM billing.usage_event WHERE time < $1 AND number > $3 AND number <= $4 GROUP BY 1, 2
+        ORDER BY 1, 2
         """,
-        period.starts_at, period.ends_at, after, cut,
+        period.starts_at, period.ends_at, after, cut, str(period),
     )
     return [MonthlyUse(row["subject"], row["month"], row["rows"], row["calls"]) for row in rows]
 

@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import asyncpg
 
-from billing.usage.model import Served, Settle, UsageEvent, UsageEventConflict, month_of
+from billing.usage.eventstore import event_of_record as event_of_record
+from billing.usage.eventstore import insert_events as insert_events
+from billing.usage.model import Served, Settle, UsageEvent, month_of
 
 
 @asynccontextmanager
@@ -123,57 +125,10 @@ async def known_ids(tx: asyncpg.Connection, source: str, ids: Sequence[str]) -> 
     """Which of the ids are reservations or events already."""
     rows = await tx.fetch(
         "SELECT id FROM billing.usage_reservation WHERE id = ANY($1)"
-        " UNION SELECT id FROM billing.usage_event WHERE source = $2 AND id = ANY($1)",
+        " UNION SELECT id FROM billing.usage_identity WHERE source = $2 AND id = ANY($1)",
         list(ids), source,
     )
     return {row["id"] for row in rows}
-
-
-async def insert_events(
-    tx: asyncpg.Connection, events: Sequence[UsageEvent], now: datetime
-) -> tuple[list[UsageEvent], list[UsageEvent]]:
-    """Add events that are new; returns (added, already there with equal content).
-
-    Raises UsageEventConflict when one is there with other content; then nothing of the batch may be committed.
-    """
-    if not events:
-        return [], []
-    rows = await tx.fetch(
-        """
-        INSERT INTO billing.usage_event (source, id, type, subject, time, resource_id, rows, calls, bytes, data,
-                                         digest, recorded_at)
-        SELECT source, id, type, subject, time, resource_id, rows, calls, bytes, data, digest, $12
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::bigint[],
-                    $8::bigint[], $9::bigint[], $10::jsonb[], $11::bytea[])
-             AS n (source, id, type, subject, time, resource_id, rows, calls, bytes, data, digest)
-        ON CONFLICT (source, id) DO NOTHING
-        RETURNING source, id
-        """,
-        [e.source for e in events], [e.id for e in events], [e.type for e in events],
-        [e.subject for e in events], [e.time for e in events], [e.resource_id for e in events],
-        [e.rows for e in events], [e.calls for e in events], [e.bytes for e in events],
-        [e.data for e in events], [e.digest for e in events], now,
-    )
-    added = {(row["source"], row["id"]) for row in rows}
-    fresh: list[UsageEvent] = []
-    known: list[UsageEvent] = []
-    for event in events:
-        if (event.source, event.id) in added:
-            added.discard((event.source, event.id))
-            fresh.append(event)
-        else:
-            known.append(event)
-    await _same_content(tx, known)
-    return fresh, known
-
-
-async def _same_content(tx: asyncpg.Connection, events: Sequence[UsageEvent]) -> None:
-    for event in events:
-        stands = await tx.fetchval(
-            "SELECT digest FROM billing.usage_event WHERE source = $1 AND id = $2", event.source, event.id
-        )
-        if stands != event.digest:
-            raise UsageEventConflict(source=event.source, id=event.id)
 
 
 def event_of_reservation(row: asyncpg.Record, source: str) -> UsageEvent:
@@ -185,15 +140,6 @@ def event_of_reservation(row: asyncpg.Record, source: str) -> UsageEvent:
             "columns": row["columns"], "purpose": row["purpose"], "outcome": row["outcome"],
             "settled_by_rule": row["by_rule"],
         },
-    )
-
-
-def event_of_record(row: asyncpg.Record) -> UsageEvent:
-    details = {k: v for k, v in row["data"].items() if k not in ("resource_id", "rows", "calls", "bytes")}
-    return UsageEvent(
-        source=row["source"], id=row["id"], subject=row["subject"], time=row["time"],
-        resource_id=row["resource_id"], rows=row["rows"], calls=row["calls"], bytes=row["bytes"],
-        details=details, type=row["type"], number=row["number"],
     )
 
 
