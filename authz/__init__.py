@@ -5,7 +5,7 @@ Bound by name before CKAN can shadow it: see ``ops/decisions``. Other packages u
 
 from authz import objects, obligations
 from authz.decision import Decision, DecisionIsNotBoolean, DecisionRequest, Denied, Effect, Obligations
-from authz.decision_log import record_decision
+from authz.decision_log import record_decision, record_decisions
 from authz.foundation.clock import BEIJING, Clock, FixedClock, ShiftedClock, SystemClock, beijing_date
 from authz.foundation.errors import (
     Conflict,
@@ -84,5 +84,5 @@ __all__ = [
     "Unavailable", "VersionConflict", "assign_role", "assignments", "beijing_date", "call_of",
     "compile_select", "current_call", "current_runtime", "decide", "decide_async", "denial", "end_role",
     "may", "new_id", "objects", "obligations", "once", "open_pool", "optional_call", "organisations_where",
-    "policy_version", "prepare_connection", "record_decision", "require", "scan", "separate",
+    "policy_version", "prepare_connection", "record_decision", "record_decisions", "require", "scan", "separate",
 ]

@@ -9,6 +9,7 @@ from licensing.agreements import Agreement
 from licensing.applications import Application
 from licensing.grants import Grant
 from licensing.grants import facts_of as grant_facts
+from licensing.grants.search import grant_of_key, grants_found, keys_found
 from licensing.limits import Limit, Procedure, procedure
 from licensing.parties import Party, PartyKind
 from licensing.parties import of_person as parties_of
@@ -25,5 +26,6 @@ from licensing.working_days import (
 __all__ = [
     "Agreement", "Application", "CalendarBasis", "Deadline", "Grant", "Limit", "Party", "PartyKind", "Procedure",
     "WorkingDays", "add_calendar_days", "add_working_days", "agreements", "applications", "clocks", "grant_facts",
-    "grants", "next_working_day", "parties", "parties_of", "procedure", "working_days_between",
+    "grant_of_key", "grants", "grants_found", "keys_found", "next_working_day", "parties", "parties_of", "procedure",
+    "working_days_between",
 ]

@@ -72,6 +72,9 @@ async def move_clock(body: ClockShift, runtime: RuntimeDep, call: CallDep) -> di
 def with_sources(runtime: Runtime) -> Runtime:
     """Let the lower packages ask the upper ones what only those know, through ports."""
     runtime.extras.setdefault("grant_facts", licensing.grant_facts)
+    runtime.extras.setdefault("grant_of_key", licensing.grant_of_key)
+    runtime.extras.setdefault("grants_found", licensing.grants_found)
+    runtime.extras.setdefault("keys_found", licensing.keys_found)
     runtime.extras.setdefault("parties_of", licensing.parties_of)
     return runtime
 

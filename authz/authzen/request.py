@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+
+import orjson
 
 from authz.foundation.errors import Refusal
 
 TEXT_LENGTH_MAX = 1_000
 EVALUATIONS_MAX = 1_000
 FIELDS_MAX = 500
+PAGE_LIMIT = 50
+PAGE_LIMIT_MAX = 500
+
+SearchKind = Literal["subject", "resource", "action"]
+ANY = "*"
+"""Stands for the id that a search looks for."""
 
 STOP_AT: Mapping[str, bool | None] = {
     "execute_all": None, "deny_on_first_deny": False, "permit_on_first_permit": True,
@@ -58,6 +68,8 @@ class EvaluationRequest:
     action: str
     resource_type: str
     resource_id: str
+    action_properties: Mapping[str, Any]
+    resource_properties: Mapping[str, Any]
     purpose: str | None
     purpose_class: str | None
     scenario: str | None
@@ -84,6 +96,8 @@ class EvaluationRequest:
             action=_text(action.get("name"), "action.name"),
             resource_type=_text(resource.get("type"), "resource.type"),
             resource_id=_text(resource.get("id"), "resource.id"),
+            action_properties=action.get("properties") or {},
+            resource_properties=resource.get("properties") or {},
             purpose=_optional_text(properties, "purpose"),
             purpose_class=_optional_text(properties, "purpose_class"),
             scenario=_optional_text(properties, "scenario"),
@@ -92,6 +106,63 @@ class EvaluationRequest:
             address=_optional_text(properties, "ip_address"),
             time=_time(context.get("time")),
         )
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """Which subjects, resources or actions would be permitted: a question with one member left open.
+
+    ``wanted`` has ``ANY`` in place of what is looked for; an id given there is ignored, as AuthZEN says. ``digest``
+    names everything but the page's token: a token goes with the request that it came from.
+    """
+
+    wanted: EvaluationRequest
+    limit: int
+    after: str
+    digest: str
+
+    @classmethod
+    def read(cls, kind: SearchKind, body: Mapping[str, Any]) -> SearchRequest:
+        """Raises Malformed naming the first member that is missing or wrong."""
+        open_member = "name" if kind == "action" else "id"
+        asked = dict(body)
+        if kind == "action":
+            asked["action"] = {"name": ANY}
+        else:
+            asked[kind] = {**_object(body.get(kind), kind), open_member: ANY}
+        wanted = EvaluationRequest.read(asked)
+        page = _object(body["page"], "page") if body.get("page") is not None else {}
+        limit = page.get("limit", PAGE_LIMIT)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+            raise Malformed("page.limit")
+        if page.get("properties") is not None:
+            _object(page["properties"], "page.properties")
+        digest = _digest(kind, asked, limit)
+        return cls(wanted, min(limit, PAGE_LIMIT_MAX), _after(page.get("token"), digest), digest)
+
+    def token(self, after: str) -> str:
+        """The opaque token of the page that starts after this id."""
+        return base64.urlsafe_b64encode(orjson.dumps([self.digest, after])).decode().rstrip("=")
+
+
+def _digest(kind: str, asked: Mapping[str, Any], limit: int) -> str:
+    names = ("subject", "action", "resource", "context")
+    text = orjson.dumps([kind, limit, [asked.get(name) for name in names]], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _after(token: Any, digest: str) -> str:
+    """Where the page begins; raises Malformed for a token that is no token or belongs to another request."""
+    if token is None or token == "":
+        return ""
+    try:
+        text = _text(token, "page.token")
+        made_for, after = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, TypeError) as fault:
+        raise Malformed("page.token") from fault
+    if made_for != digest or not isinstance(after, str) or "\0" in after:
+        raise Malformed("page.token")
+    return after
 
 
 def _fields(value: Any) -> tuple[str, ...] | None:

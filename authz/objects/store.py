@@ -13,6 +13,9 @@ from authz.model import DataObject
 
 _COLUMNS = "version, document, location"
 
+STAMP = "(SELECT o.xmin::text FROM authz.data_object o WHERE o.resource_id = {resource_id} AND o.deleted_at IS NULL)"
+"""SQL of a text that is another one after any change of the object, its location included; NULL without it."""
+
 
 def _of(row: asyncpg.Record) -> DataObject:
     return DataObject.from_document(

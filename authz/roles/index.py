@@ -88,6 +88,11 @@ class RoleIndex:
         )
         return cls(own, everywhere)
 
+    @property
+    def actions(self) -> frozenset[str]:
+        """Every action that a line names."""
+        return frozenset(self.own) | frozenset(self.everywhere)
+
     def knows(self, action: str) -> bool:
         return action in self.own or action in self.everywhere
 

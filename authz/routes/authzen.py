@@ -1,4 +1,4 @@
-"""OpenID AuthZEN Authorization API 1.0: evaluation, evaluations, discovery.
+"""OpenID AuthZEN Authorization API 1.0: evaluation, evaluations, searches, discovery.
 
 Whatever is malformed is 400, unknown members are ignored, a bad item of a batch is a denial of that item. Strangers
 may not probe: the caller is signed in and asks about itself, about a grant of its own party or about data of its own
@@ -14,8 +14,11 @@ import orjson
 from fastapi import APIRouter, Request
 
 from authz.authzen.evaluate import Evaluator
-from authz.authzen.request import EvaluationRequest, Malformed, members, semantics
+from authz.authzen.request import EvaluationRequest, Malformed, SearchKind, SearchRequest, members, semantics
+from authz.authzen.search import search
 from authz.foundation.http import CallDep, RuntimeDep
+from authz.foundation.identity import Call
+from authz.foundation.runtime import Runtime
 
 router = APIRouter(tags=["AuthZEN"])
 
@@ -60,6 +63,30 @@ async def evaluate_many(request: Request, runtime: RuntimeDep, call: CallDep) ->
     return {"evaluations": answers}
 
 
+async def _found(kind: SearchKind, request: Request, runtime: Runtime, call: Call) -> dict[str, Any]:
+    wanted = SearchRequest.read(kind, await _body(request))
+    async with runtime.snapshot() as connection:
+        return await search(Evaluator(runtime, connection, call), kind, wanted)
+
+
+@router.post("/access/v1/search/subject")
+async def search_subjects(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """Who may do this to that: users, grants or keys, by pages."""
+    return await _found("subject", request, runtime, call)
+
+
+@router.post("/access/v1/search/resource")
+async def search_resources(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """What this subject may do that to, by pages."""
+    return await _found("resource", request, runtime, call)
+
+
+@router.post("/access/v1/search/action")
+async def search_actions(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """What this subject may do to that, by pages."""
+    return await _found("action", request, runtime, call)
+
+
 @router.get("/.well-known/authzen-configuration")
 async def describe(runtime: RuntimeDep) -> dict[str, Any]:
     """Metadata of the policy decision point."""
@@ -68,4 +95,7 @@ async def describe(runtime: RuntimeDep) -> dict[str, Any]:
         "policy_decision_point": site,
         "access_evaluation_endpoint": f"{site}/access/v1/evaluation",
         "access_evaluations_endpoint": f"{site}/access/v1/evaluations",
+        "search_subject_endpoint": f"{site}/access/v1/search/subject",
+        "search_resource_endpoint": f"{site}/access/v1/search/resource",
+        "search_action_endpoint": f"{site}/access/v1/search/action",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -20,7 +21,7 @@ async def grant_facts(tx: asyncpg.Connection, grant_id: str) -> GrantFacts | Non
     return GRANTS.get(grant_id)
 
 
-async def grant_of_key(tx: asyncpg.Connection, key_id: str) -> str | None:
+async def grant_of_key(tx: asyncpg.Connection, key_id: str, at: datetime) -> str | None:
     return {"key_1": "grt_1"}.get(key_id)
 
 
@@ -227,4 +228,7 @@ async def test_discovery(client: httpx.AsyncClient, city: Runtime) -> None:
         "policy_decision_point": "http://govopen.test",
         "access_evaluation_endpoint": "http://govopen.test/access/v1/evaluation",
         "access_evaluations_endpoint": "http://govopen.test/access/v1/evaluations",
+        "search_subject_endpoint": "http://govopen.test/access/v1/search/subject",
+        "search_resource_endpoint": "http://govopen.test/access/v1/search/resource",
+        "search_action_endpoint": "http://govopen.test/access/v1/search/action",
     }
