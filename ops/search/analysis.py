@@ -3,7 +3,9 @@
 Runs of Latin script follow CKAN's schema: whitespace, word delimiter, lower case, Snowball English, ASCII
 folding. Runs of Chinese, Japanese and Korean script, which that schema leaves unsegmented, are indexed twice: as
 a bag of words (jieba, search mode) and characters, and as a sequence of pairs of neighbours, marked with ``GRAM``.
-A query is cut into words; each finds the word or, failing that, its characters in sequence.
+A query is cut into words; each finds the word or, failing that, its characters in sequence, what else it may be
+called (``chinese.synonyms``) or the shorter words it is made of. Traditional and full-width forms are one with the
+plain ones. Titles have their reading besides, for pinyin.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-import rjieba
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
+from ops.search.chinese import pinyin
+from ops.search.chinese.folding import normalize
+from ops.search.chinese.lexicon import LEXICON
+from ops.search.chinese.synonyms import MAX_WORDS, SYNONYMS
 from ops.search.schema import Kind
 
 GRAM = "\x02"
 """Marks a character n-gram, so that it never equals a word of the same spelling."""
 NGRAM_MIN, NGRAM_MAX = 2, 10
+INITIALS_MAX = 6
 MAX_TERM_BYTES = 32_766
 """Lucene's longest term; a longer one is not indexed."""
 
@@ -43,11 +49,29 @@ STOP_WORDS = frozenset("的了和与及或在是我要有吗呢吧啊把被给�
 _STEMMER = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.stemmer("english")).build()
 
 
+Terms = tuple[tuple[int, str], ...]
+"""Index terms with their offsets, to be found in sequence."""
+
+GRAM_WEIGHT = 0.6
+"""Weight of characters in sequence against a whole word."""
+SYNONYM_WEIGHT = 0.7
+PARTS_WEIGHT = 0.25
+"""Weight of the shorter words that a long one is made of, wherever they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A way to find a piece: every part must be there, each in sequence."""
+
+    parts: tuple[Terms, ...]
+    weight: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One unit of a query: alternatives, best first; each is a sequence of (offset, term)."""
+    """One unit of a query: alternatives, best first."""
 
-    alternatives: tuple[tuple[tuple[int, str], ...], ...]
+    alternatives: tuple[Alternative, ...]
     word: str
 
 
@@ -69,11 +93,6 @@ def _finish(word: str, stemmed: bool) -> str:
     """What both text types do to a part: lower case, then stem and fold (``text``) or nothing (general)."""
     lowered = word.lower()
     return fold(stem(lowered)) if stemmed else lowered
-
-
-def normalize(text: str) -> str:
-    """Full-width letters, digits and compatibility forms become their plain forms."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
 def _parts(word: str, case_change: bool) -> tuple[tuple[str, bool], ...]:
@@ -123,7 +142,7 @@ def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:
     for word in normalize(text).split():
         for run in _RUNS.findall(word):
             if _IS_CJK.match(run):
-                words += rjieba.cut_for_search(run)
+                words += LEXICON.cut_for_search(run)
                 words += [GRAM + char for char in run]
                 sequence += [GRAM + left + right for left, right in pairwise(run)]
                 sequence.append(GRAM + run[-1])
@@ -181,24 +200,89 @@ def in_sequence(terms: Sequence[tuple[int, str]]) -> bool:
 @lru_cache(maxsize=4096)
 def query_pieces(text: str, kind: Kind) -> tuple[Piece, ...]:
     """An unquoted chunk as the pieces that must be found, in any order."""
+    words = query_words(text)
     pieces: list[Piece] = []
-    for word in normalize(text).split():
-        for run in _RUNS.findall(word):
-            if _IS_CJK.match(run):
-                pieces.extend(_cjk_pieces(run))
-            else:
-                pieces.extend(Piece((((0, part),),), part) for part in _latin(run, kind)[0])
+    at = 0
+    while at < len(words):
+        size, others = _known(words, at)
+        if others:
+            pieces.append(_named(words[at : at + size], others, kind))
+        elif _IS_CJK.match(words[at]):
+            pieces.append(_cjk_piece(words[at]))
+        else:
+            pieces.extend(Piece((Alternative((((0, part),),)),), part) for part in _latin(words[at], kind)[0])
+        at += size
     return tuple(pieces)
 
 
-def _cjk_pieces(run: str) -> list[Piece]:
-    words = rjieba.cut(run)
-    wanted = [word for word in words if word not in STOP_WORDS] or words
-    pieces = []
-    for word in wanted:
-        alternatives: list[tuple[tuple[int, str], ...]] = [((0, word),), _sequence(word)]
-        pieces.append(Piece(tuple(alternatives), word))
-    return pieces
+LEXICON.on_change.append(query_pieces.cache_clear)
+
+
+def query_words(text: str) -> list[str]:
+    """An unquoted chunk as words: Chinese ones without those that ask for nothing, others as they were typed."""
+    words: list[str] = []
+    for word in normalize(text).split():
+        for run in _RUNS.findall(word):
+            if _IS_CJK.match(run):
+                found = LEXICON.cut(run)
+                words += [one for one in found if one not in STOP_WORDS] or found
+            else:
+                words.append(run)
+    return words
+
+
+def joined(words: Sequence[str]) -> str:
+    """Words as one name: Chinese without spaces, others with one."""
+    name = words[0]
+    for word in words[1:]:
+        name += word if _IS_CJK.match(word) and _IS_CJK.match(name[-1]) else " " + word
+    return name.lower()
+
+
+def _known(words: Sequence[str], at: int) -> tuple[int, tuple[str, ...]]:
+    """How many words from ``at`` have other names together, and the names."""
+    for size in range(min(MAX_WORDS, len(words) - at), 0, -1):
+        others = SYNONYMS.of(joined(words[at : at + size]))
+        if others:
+            return size, others
+    return 1, ()
+
+
+def _named(words: Sequence[str], others: Sequence[str], kind: Kind) -> Piece:
+    """A piece that has other names: as it was typed, or any of those in sequence."""
+    name = joined(words)
+    own = _cjk_piece(name).alternatives if has_cjk(name) and " " not in name else ()
+    if not own:
+        terms = tuple(phrase_terms(" ".join(words), kind))
+        parts = tuple(((0, term),) for _, term in terms)
+        own = (Alternative((terms,)), *([Alternative(parts, GRAM_WEIGHT)] if len(parts) > 1 else []))
+    found = [Alternative((tuple(phrase_terms(other, kind)),), SYNONYM_WEIGHT) for other in others]
+    return Piece((*own, *(one for one in found if one.parts[0])), name)
+
+
+def _cjk_piece(word: str) -> Piece:
+    alternatives = [Alternative((((0, word),),)), Alternative((_sequence(word),), GRAM_WEIGHT)]
+    parts = LEXICON.parts(word)
+    if parts:
+        alternatives.append(Alternative(tuple(((0, part),) for part in parts), PARTS_WEIGHT))
+    return Piece(tuple(alternatives), word)
+
+
+def reading_terms(text: str) -> tuple[list[str], list[str]]:
+    """A title as its sequence of readings, and the initials from each character on (``INITIALS_MAX`` letters)."""
+    syllables: list[str] = []
+    starts: dict[str, None] = {}
+    for word in normalize(text).lower().split():
+        for run in _RUNS.findall(word):
+            if _IS_CJK.match(run):
+                found = pinyin.readings(run)
+                syllables += found
+                letters = "".join(reading[0] for reading in found)
+                for at in range(len(letters) - 1):
+                    starts[letters[at : at + INITIALS_MAX]] = None
+            else:
+                syllables.append(run)
+    return syllables, list(starts)
 
 
 def wildcard_form(text: str, kind: Kind) -> str:

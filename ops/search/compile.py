@@ -20,8 +20,6 @@ from ops.search.nodes import Joker, Node, Occur
 from ops.search.schema import Kind, field_of
 
 MAX_PATTERN = 500
-GRAM_WEIGHT = 0.6
-"""Weight of characters in sequence against a whole word."""
 RUN_WEIGHT = 1.0
 """Extra weight when a run of several Chinese words stands in the text as it was asked."""
 
@@ -173,11 +171,13 @@ class Compiler:
         return query
 
     def _piece(self, place: str, prefix: str, piece: analysis.Piece) -> Query:
-        found = [self._sequence(place, prefix, terms, 0) for terms in piece.alternatives]
-        if len(found) == 1:
-            return found[0]
-        weighted = [found[0], *(Query.boost_query(one, GRAM_WEIGHT) for one in found[1:])]
-        return Query.disjunction_max_query(weighted, 0.0)
+        found = [self._alternative(place, prefix, one) for one in piece.alternatives]
+        return found[0] if len(found) == 1 else Query.disjunction_max_query(found, 0.0)
+
+    def _alternative(self, place: str, prefix: str, one: analysis.Alternative) -> Query:
+        parts = [self._sequence(place, prefix, terms, 0) for terms in one.parts]
+        query = parts[0] if len(parts) == 1 else Query.boolean_query([(TOccur.Must, part) for part in parts])
+        return query if one.weight == 1.0 else Query.boost_query(query, one.weight)
 
     def _sequence(self, place: str, prefix: str, terms: Sequence[tuple[int, str]], slop: int) -> Query:
         if not all(fits(prefix + term) for _, term in terms):

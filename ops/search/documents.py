@@ -12,14 +12,17 @@ from tantivy import Document
 
 from ops.search import analysis
 from ops.search.analysis import MAX_TERM_BYTES
+from ops.search.chinese.lexicon import LEXICON
 from ops.search.dates import format_date, parse_date, to_millis
 from ops.search.errors import SearchFault
 from ops.search.fields import (
     COLUMNS,
     DYNAMIC_TEXT,
     EXACT,
+    INITIALS,
     JOIN,
     KEY,
+    PINYIN,
     SEP,
     SORT_TEXT,
     clean_name,
@@ -77,6 +80,7 @@ def prepare(source: Any, now: datetime) -> Prepared:
             raise SearchFault("A field name is empty or holds a control character")
         if field_of(name).kind in (Kind.DATE, Kind.INT):
             document[name] = _canonical(document, name, value, now)
+    LEXICON.learn(document)
     try:
         return Prepared(Row(key, orjson.dumps(document), big), to_index(document, now))
     except (TypeError, orjson.JSONEncodeError) as error:
@@ -153,6 +157,10 @@ def to_index(head: dict[str, Any], now: datetime) -> Document:
         field = field_of(name)
         if field.kind.is_text:
             builder.add_text(name, field.kind, values)
+            if name == "title":
+                syllables, starts = analysis.reading_terms(values[0])
+                document.add_text(PINYIN, " ".join(syllables))
+                document.add_text(INITIALS, " ".join(starts))
         elif field.kind is not Kind.STORED:
             builder.exact.add(SEP + name)
             for text in values:

@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 from tantivy import Document, Index, Query
 
+from ops.search.chinese.lexicon import LEXICON
 from ops.search.documents import Prepared, to_index
 from ops.search.errors import SearchFault
 from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
@@ -86,6 +87,7 @@ class Engine:
         self._last_commit = time.monotonic()
         self._ended: list[tuple[float, int]] = []
         self._queue: queue.Queue[_Job | None] = queue.Queue()
+        LEXICON.open(home / "words.txt")
         self._open_index()
         self._thread = threading.Thread(target=self._run, name="search-writer", daemon=True)
         self._thread.start()
@@ -290,6 +292,7 @@ class Engine:
             self._ended.pop(0)
 
     def _save_progress(self) -> None:
+        LEXICON.save()
         self.store.begin()
         self.store.set_meta("indexed", str(self._indexed))
         self.store.commit()

@@ -18,10 +18,12 @@ EXACT = "s"
 DYNAMIC_TEXT = "x"
 KEY = "key_"
 SEQUENCE = "seq_"
+PINYIN, INITIALS = "title_pinyin", "title_initials"
+"""The readings of a title's characters in sequence, and their initials from each character on."""
 LIST = "list"
 """Tokenizer of fields whose terms arrive joined by ``JOIN``."""
 JOIN = "\x03"
-LAYOUT = "3"
+LAYOUT = "4"
 """Version of the analysis and layout: another value makes the engine index everything anew from the store."""
 
 SORT_TEXT = {"name": "name_", "title_string": "title_string_", "title": "title_string_"}
@@ -36,6 +38,8 @@ def build_schema() -> Schema:
     builder.add_text_field(EXACT, tokenizer_name=LIST, index_option="basic")
     builder.add_text_field(DYNAMIC_TEXT, tokenizer_name=LIST, index_option="freq")
     builder.add_text_field(sequence_of(DYNAMIC_TEXT), tokenizer_name=LIST, index_option="position")
+    builder.add_text_field(PINYIN, tokenizer_name="whitespace", index_option="position")
+    builder.add_text_field(INITIALS, tokenizer_name="whitespace", index_option="basic")
     for name, field in FIELDS.items():
         if field.own and field.kind is Kind.NGRAM:
             builder.add_text_field(name, tokenizer_name=LIST, index_option="basic")

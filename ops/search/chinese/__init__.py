@@ -1,0 +1,1 @@
+"""What the search knows of Chinese: one script, words, synonyms and readings. Pure text in, text out."""

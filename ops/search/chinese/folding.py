@@ -1,0 +1,42 @@
+"""Full-width, compatibility and traditional forms become plain simplified ones, alike in index and query."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+DATA = Path(__file__).parent / "data"
+
+
+def lines_of(name: str) -> list[str]:
+    """Lines of a data file without comments and blanks."""
+    text = (DATA / name).read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+_SIMPLE: dict[int, str] = {ord(form): line[0] for line in lines_of("traditional.txt") for form in line[1:]}
+_TRADITIONAL = re.compile("[" + "".join(map(chr, sorted(_SIMPLE))) + "]")
+
+
+def simplify(text: str) -> str:
+    """Traditional characters, each for itself, become simplified; the length stays."""
+    return text.translate(_SIMPLE) if _TRADITIONAL.search(text) else text
+
+
+def normalize(text: str) -> str:
+    """Full-width letters, digits and compatibility forms become plain, traditional characters simplified."""
+    return text if text.isascii() else simplify(unicodedata.normalize("NFKC", text))
+
+
+def with_offsets(text: str) -> tuple[str, list[int]]:
+    """The normalized text in lower case, and for each of its characters the place it came from."""
+    if text.isascii():
+        return text.lower(), list(range(len(text)))
+    parts: list[str] = []
+    places: list[int] = []
+    for place, char in enumerate(text):
+        plain = char.lower() if char.isascii() else normalize(char).lower()
+        parts.append(plain)
+        places.extend([place] * len(plain))
+    return "".join(parts), places

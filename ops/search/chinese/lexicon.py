@@ -1,0 +1,150 @@
+"""Where Chinese words begin and end: jieba's dictionary, words of public administration, the catalogue's own terms.
+
+Terms are learned from documents that everybody may see, so that the way a query is cut tells nothing of others.
+A document indexed before a word was learned stays findable: a query for the word also looks for its characters
+in sequence and for the words it is made of.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import rjieba
+
+from ops.search.chinese.folding import lines_of, normalize
+
+log = logging.getLogger("ops.search")
+
+MAX_WORDS = 60_000
+MAX_LETTERS = 8
+TITLE_LETTERS = 6
+"""Longer titles are not one word."""
+TRIES = 40
+_HAN_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
+SOURCES = ("tags", "title", "extras_items", "extras_department")
+"""Fields of a document whose short values are words: CKAN's tags and title, column names, the department."""
+
+
+class Lexicon:
+    """Cuts text; learns words. One for the process, as the analysis is."""
+
+    def __init__(self) -> None:
+        self._jieba = rjieba.Jieba()
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+        self._unsaved: list[str] = []
+        self._file: Path | None = None
+        self.on_change: list[Callable[[], None]] = []
+        """Called after words were learned (caches of cut texts)."""
+        self.add(lines_of("words.txt"), keep=False)
+
+    def cut(self, run: str) -> list[str]:
+        """The words of a run of Chinese, each character in exactly one."""
+        found: list[str] = self._jieba.cut(run)
+        return found
+
+    def cut_for_search(self, run: str) -> list[str]:
+        """The words of a run, and the shorter words inside long ones."""
+        found: list[str] = self._jieba.cut_for_search(run)
+        return found
+
+    def parts(self, word: str) -> tuple[str, ...]:
+        """The shorter words that a long word is made of, when they cover it but for single characters."""
+        if len(word) < 4:
+            return ()
+        inner = {one for one in self.cut_for_search(word) if 2 <= len(one) < len(word)}
+        found: list[str] = []
+        at = single = 0
+        while at < len(word):
+            size = next((n for n in range(min(4, len(word) - at), 1, -1) if word[at : at + n] in inner), 0)
+            if size:
+                found.append(word[at : at + size])
+            else:
+                single += 1
+            at += size or 1
+        return tuple(found) if len(found) > 1 and single <= 1 else ()
+
+    def add(self, words: Iterable[str], *, keep: bool = True) -> int:
+        """Learn words; how many were new. ``keep`` writes them to the file with the next ``save``."""
+        with self._lock:
+            fresh = [word for word in dict.fromkeys(words) if word not in self._known]
+            fresh = fresh[: max(0, MAX_WORDS - len(self._known))]
+            learned = [word for word in fresh if self._add(word)]
+            if keep:
+                self._unsaved += learned
+        if learned:
+            for call in self.on_change:
+                call()
+        return len(learned)
+
+    def _add(self, word: str) -> bool:
+        """jieba refuses a new word while another thread cuts a text; that takes microseconds."""
+        for _ in range(TRIES):
+            try:
+                if not self._jieba.has_word(word):
+                    self._jieba.add_word(word, None, None)
+                self._known.add(word)
+                return True
+            except RuntimeError:
+                time.sleep(0.0005)
+        return False
+
+    def learn(self, document: Mapping[str, Any]) -> int:
+        """Learn the short terms of a document that everybody may see; how many were new."""
+        labels = document.get("permission_labels") or ()
+        if "public" not in ([labels] if isinstance(labels, str) else labels):
+            return 0
+        if document.get("state", "active") != "active":
+            return 0
+        words = [word for word in terms_of(document) if word not in self._known]
+        return self.add(words) if words else 0
+
+    # -- keeping ---------------------------------------------------------------------------------------
+
+    def open(self, file: Path) -> None:
+        """Learn what an earlier process learned, and keep new words in that file from now on."""
+        self._file = file
+        try:
+            words = file.read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeDecodeError):
+            log.exception("The learned words cannot be read; they are learned anew as documents come")
+            return
+        self.add((word for word in words if _is_word(word, MAX_LETTERS)), keep=False)
+
+    def save(self) -> None:
+        """Append what was learned since the last time. Losing the file loses nothing that is not found again."""
+        with self._lock:
+            words, self._unsaved = self._unsaved, []
+        if words and self._file is not None:
+            with self._file.open("a", encoding="utf-8") as out:
+                out.write("\n".join(words) + "\n")
+
+
+def terms_of(document: Mapping[str, Any]) -> list[str]:
+    """Short Chinese terms of a document: runs of 2 to 8 characters, of its title only when it is short itself."""
+    found: list[str] = []
+    for name in SOURCES:
+        value = document.get(name)
+        for text in value if isinstance(value, list) else [value]:
+            if not isinstance(text, str) or len(text) > 20_000:
+                continue
+            longest = TITLE_LETTERS if name == "title" else MAX_LETTERS
+            for part in normalize(text).split():
+                if len(part) <= longest and _is_word(part, longest):
+                    found.append(part)
+    return found
+
+
+def _is_word(text: str, longest: int) -> bool:
+    return 2 <= len(text) <= longest and _HAN_RUN.fullmatch(text) is not None
+
+
+LEXICON = Lexicon()
