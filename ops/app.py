@@ -109,6 +109,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
         licensing.registration.routes.router, billing.routes.router, ops.audit.routes.router,
     ):
         app.include_router(part)
+    app.router.routes.insert(0, ops.delivery.routes.RowsRoute())
     return app
 
 

@@ -1,6 +1,6 @@
 """Grants 授权 and their access keys."""
 
-from licensing.grants.keys import AccessKey, by_key, note_use
+from licensing.grants.keys import STAMP, AccessKey, by_key, note_use, prefix_of
 from licensing.grants.model import Grant, KeyUse
 from licensing.grants.service import (
     change,
@@ -17,6 +17,7 @@ from licensing.grants.service import (
 from licensing.grants.store import listing, of_agreement
 
 __all__ = [
-    "AccessKey", "Grant", "KeyUse", "by_key", "change", "end_with_agreement", "exhaust",
-    "expire_due", "facts_of", "get", "issue", "listing", "note_use", "of_agreement", "replenish", "revoke", "view",
+    "STAMP", "AccessKey", "Grant", "KeyUse", "by_key", "change", "end_with_agreement", "exhaust",
+    "expire_due", "facts_of", "get", "issue", "listing", "note_use", "of_agreement", "prefix_of", "replenish",
+    "revoke", "view",
 ]

@@ -29,8 +29,21 @@ NOBODY = hashlib.sha256(secrets.token_bytes(32)).digest()
 """Compared against when there is no such key, so that both cases do the same work."""
 
 KEY_SELECT = store.SELECT.replace(
-    " FROM ", ", k.id AS key_id, k.prefix, k.secret_sha256, k.last_used_on, k.expires_at, k.revoked_at FROM ", 1
+    " FROM ",
+    ", k.id AS key_id, k.prefix, k.secret_sha256, k.last_used_on, k.expires_at, k.revoked_at, k.scopes, k.ip_allow"
+    " FROM ",
+    1,
 ) + " JOIN licensing.access_key k ON k.grant_id = g.id WHERE k.prefix = $1"
+
+STAMP = (
+    "(SELECT concat_ws('.', k.xmin, g.xmin, p.xmin) FROM licensing.access_key k"
+    " JOIN licensing.access_grant g ON g.id = k.grant_id JOIN licensing.party p ON p.id = g.party_id"
+    " WHERE k.prefix = {prefix})"
+)
+"""SQL of a text that is another one after any change of the key, its grant or their party; NULL without such a key.
+
+Who keeps what ``by_key`` gave reads this along with what it serves, in one statement, and so sees every change.
+"""
 
 
 @dataclass(frozen=True)
@@ -183,6 +196,12 @@ async def listing(tx: asyncpg.Connection, call: Call, grant_id: str) -> list[Acc
     return [AccessKey.from_row(row) for row in rows]
 
 
+def prefix_of(key: str) -> str | None:
+    """The public part of a key's text, None for what has not the form of a key."""
+    parts = FORM.fullmatch(key)
+    return parts[1] if parts else None
+
+
 async def by_key(tx: asyncpg.Connection, key: str, now: datetime) -> Grant:
     """The grant that a key opens, with ``grant.key`` set; raises KeyInvalid (401) for any key that is not live.
 
@@ -200,7 +219,10 @@ async def by_key(tx: asyncpg.Connection, key: str, now: datetime) -> Grant:
     if revoked is not None or (expires is not None and now >= expires):
         raise KeyInvalid
     del plain["secret_sha256"]
-    use = KeyUse(plain.pop("key_id"), plain.pop("prefix"), plain.pop("last_used_on"))
+    use = KeyUse(
+        plain.pop("key_id"), plain.pop("prefix"), plain.pop("last_used_on"), tuple(plain.pop("scopes")),
+        tuple(plain.pop("ip_allow")), expires,
+    )
     return replace(Grant.from_row(plain), key=use)
 
 

@@ -15,11 +15,14 @@ from licensing.vocabularies import label
 
 @dataclass(frozen=True)
 class KeyUse:
-    """The key by which a grant was reached."""
+    """The key by which a grant was reached: what it may be used for, from where, and until when."""
 
     id: str
     prefix: str
     last_used_on: date | None
+    scopes: tuple[str, ...] = ()
+    ip_allow: tuple[str, ...] = ()
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class Grant:
             delivery=self.delivery, valid_from=self.valid_from, valid_until=self.valid_until,
             masks={name: Mask.parse(text) for name, text in self.masks.items()},
             row_filter=tuple(RowFilter.from_document(one) for one in self.row_filter),
-            quota=QuotaTerms.from_document(self.quota), salt=self.salt, agreement_id=self.agreement_id,
+            quota=QuotaTerms.from_document(self.quota), ip_allow=self.key.ip_allow if self.key else (),
+            salt=self.salt, agreement_id=self.agreement_id,
             rate_card_version=None if version is None else str(version),
             consent_of_provider=self.consent_of_provider, risk_assessment_id=self.risk_assessment_id,
         )

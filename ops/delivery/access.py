@@ -21,9 +21,9 @@ from authz import (
 )
 from licensing.errors import KeyInvalid
 from ops.delivery.decisions import DecisionLog
-from ops.delivery.grants import grant_of_key
+from ops.delivery.grants import Held, grant_of_key
 from ops.delivery.query import DataQuery
-from ops.delivery.refusals import DataWithdrawn, KeyRequired, KeyUnknown
+from ops.delivery.refusals import DataWithdrawn, KeyRequired, KeyScopeMissing, KeyUnknown
 
 KEY_PREFIX = "gok_"
 CHANNEL = "api"
@@ -69,7 +69,7 @@ async def find_object(tx: asyncpg.Connection, resource_id: str) -> DataObject:
 
 async def authenticate(
     runtime: Runtime, tx: asyncpg.Connection, data: DataObject, key: str | None
-) -> GrantFacts | None:
+) -> Held | None:
     """The grant behind the key, None without a key or for data that needs none. Raises KeyUnknown."""
     if key is None or not needs_grant(data):
         return None
@@ -79,13 +79,26 @@ async def authenticate(
         raise KeyUnknown(site=runtime.settings.site_url, resource_id=data.resource_id) from fault
 
 
+def require_scope(held: Held | None, scope: str) -> None:
+    """Raise KeyScopeMissing when the key was made for other uses than this one."""
+    if held is not None and scope not in held.key.scopes:
+        raise KeyScopeMissing(scope=scope, scopes=", ".join(held.key.scopes))
+
+
+async def decided(
+    runtime: Runtime, request: Request, data: DataObject, grant: GrantFacts | None, query: DataQuery
+) -> tuple[DecisionRequest, Decision]:
+    """The policy's answer, whatever it is; nothing is logged."""
+    asked = question(runtime, request, data, grant, query)
+    return asked, await decide_async(asked)
+
+
 async def decide_access(
     runtime: Runtime, decisions: DecisionLog, request: Request, data: DataObject, grant: GrantFacts | None,
     query: DataQuery,
 ) -> Access:
     """Ask the policy; raises Denied with all reasons, or KeyRequired when a key is all that is missing."""
-    asked = question(runtime, request, data, grant, query)
-    decision = await decide_async(asked)
+    asked, decision = await decided(runtime, request, data, grant, query)
     decisions.add(asked, decision, request.state.request_id)
     require(runtime, data, grant, decision)
     return Access(data, grant, decision.obligations)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 
 import asyncpg
 
-from authz import Decision, DecisionRequest, record_decision
+from authz import Decision, DecisionRequest, record_decisions
 
 log = logging.getLogger("govopen.delivery")
 
@@ -18,7 +19,7 @@ FLUSH_EVERY_S = 0.2
 WAITING_MAX = 20_000
 BATCH = 500
 
-Taken = tuple[DecisionRequest, Decision, str]
+Taken = tuple[DecisionRequest, Decision, str, datetime]
 
 
 class DecisionLog:
@@ -38,11 +39,14 @@ class DecisionLog:
             await asyncio.wait([self._task])
         await self._flush()
 
-    def add(self, request: DecisionRequest, decision: Decision, request_id: str) -> None:
+    def add(
+        self, request: DecisionRequest, decision: Decision, request_id: str, at: datetime | None = None
+    ) -> None:
+        """``at`` is when the decision was relied on, if that is not when it was made."""
         if len(self._waiting) >= WAITING_MAX:
             log.error("the decision log cannot keep up: a decision on %s is dropped", request.object.resource_id)
             return
-        self._waiting.append((request, decision, request_id))
+        self._waiting.append((request, decision, request_id, at or request.now))
 
     async def _loop(self) -> None:
         while True:
@@ -54,8 +58,7 @@ class DecisionLog:
             batch = self._waiting[:BATCH]
             try:
                 async with self._pool.acquire(timeout=5) as connection, connection.transaction():
-                    for request, decision, request_id in batch:
-                        await record_decision(connection, request, decision, request_id)  # type: ignore[arg-type]
+                    await record_decisions(connection, batch)  # type: ignore[arg-type]
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as away:
                 log.warning("decisions wait to be written: %s", type(away).__name__)
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -11,13 +12,22 @@ from authz import GrantFacts, GrantState, Runtime, beijing_date
 from licensing import grants
 
 
-async def grant_of_key(runtime: Runtime, tx: asyncpg.Connection, key: str) -> GrantFacts:
-    """Facts of the grant a key opens, whatever its state; the day of its use is noted. Raises KeyInvalid."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A grant as the key that was shown reaches it."""
+
+    facts: GrantFacts
+    key: grants.KeyUse
+
+
+async def grant_of_key(runtime: Runtime, tx: asyncpg.Connection, key: str) -> Held:
+    """The grant a key opens, whatever its state; the day of its use is noted. Raises KeyInvalid."""
     now = runtime.clock.now()
     grant = await grants.by_key(tx, key, now)
-    if grant.key is not None and grant.key.last_used_on != beijing_date(now):
+    assert grant.key is not None  # noqa: S101 - reached by a key
+    if grant.key.last_used_on != beijing_date(now):
         await grants.note_use(tx, grant, now)
-    return grant.facts()
+    return Held(grant.facts(), grant.key)
 
 
 async def standing(tx: asyncpg.Connection, grant_ids: Iterable[str], now: datetime) -> set[str]:

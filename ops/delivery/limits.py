@@ -7,11 +7,10 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
+from ops.delivery.redis_line import RedisAway, RedisLine
 from ops.delivery.refusals import TooManyRequests
 
 REDIS_PAUSE_S = 2.0
@@ -94,7 +93,7 @@ class Limiter:
     """Asks Redis; asks itself while Redis is away. The doors never stand open."""
 
     redis: redis.asyncio.Redis
-    _script: Any = None
+    _line: RedisLine | None = None
     _away_until: float = 0.0
     _local: dict[str, float] = field(default_factory=dict)
 
@@ -103,13 +102,17 @@ class Limiter:
         key = f"govopen:rate:{rate.name}:{caller}"
         if time.monotonic() >= self._away_until:
             try:
-                if self._script is None:
-                    self._script = self.redis.register_script(GCRA)
-                answer = await self._script(keys=[key], args=[rate.interval_us, rate.burst])
+                if self._line is None:
+                    self._line = RedisLine(self.redis, GCRA)
+                answer = await self._line.run(key, str(rate.interval_us), str(rate.burst))
                 return Verdict(rate, bool(answer[0]), float(answer[1]), float(answer[2]))
-            except (RedisError, OSError):
+            except RedisAway:
                 self._away_until = time.monotonic() + REDIS_PAUSE_S
         return self._check_here(key, rate)
+
+    async def close(self) -> None:
+        if self._line is not None:
+            await self._line.close()
 
     def _check_here(self, key: str, rate: Rate) -> Verdict:
         now = time.monotonic() * 1e6

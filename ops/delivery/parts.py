@@ -16,6 +16,8 @@ from ops.delivery.connections import acquired
 from ops.delivery.cursors import Cursors
 from ops.delivery.decisions import DecisionLog
 from ops.delivery.grants import standing as standing_grants
+from ops.delivery.known import Holders
+from ops.delivery.lanes import Lanes, connector
 from ops.delivery.limits import Limiter, Rates
 from ops.delivery.sources import Columns
 from ops.delivery.watch import GrantWatch
@@ -63,6 +65,8 @@ class DeliveryParts:
     rates: Rates
     cursors: Cursors
     decisions: DecisionLog
+    lanes: Lanes
+    holders: Holders
     columns: Columns = field(default_factory=Columns)
     proven: ProvenKeys = field(default_factory=lambda: ProvenKeys())
 
@@ -114,7 +118,7 @@ async def _open(runtime: Runtime) -> DeliveryParts:
     return DeliveryParts(
         runtime=runtime, recorder=recorder, watch=watch, restricted=pool,
         limiter=Limiter(runtime.redis), rates=Rates.from_env(), cursors=Cursors.of(runtime.signing_key),
-        decisions=decisions,
+        decisions=decisions, lanes=Lanes(connector(runtime.settings.database_url)), holders=Holders(),
     )
 
 
@@ -125,6 +129,8 @@ async def close_delivery(runtime: Runtime) -> None:
         await parts.watch.close()
         await parts.recorder.close()
         await parts.decisions.close()
+        await parts.limiter.close()
+        await parts.lanes.close()
         try:
             await asyncio.wait_for(parts.restricted.close(), 5)
         except TimeoutError:

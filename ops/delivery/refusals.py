@@ -37,6 +37,17 @@ class KeyUnknown(KeyRequired):
     )
 
 
+class KeyScopeMissing(Refusal):
+    """The key is right, the grant stands, but this key was made for other uses."""
+
+    code = "key_scope"
+    status = 403
+    zh = "该访问密钥不可用于此操作（{scope}），其用途为：{scopes}。"
+    en = "This key may not be used for this ({scope}); it was made for: {scopes}."
+    next_zh = "请使用用途包含 {scope} 的密钥，或在授权页面新建一个。"
+    next_en = "Use a key whose uses include {scope}, or make one on the grant's page."
+
+
 class KeyInAddress(Refusal):
     """A key in the address ends up in logs and histories: it is refused even when it is right."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from authz import BEIJING, DataObject, GrantFacts, beijing_date, decide_async
-from authz.obligations import CompiledQuery, compile_select, quoted
+from authz.obligations import CompiledQuery, compile_select
 from billing.usage import Ask, Quota, Served
 from ops.delivery.access import (
     Access,
@@ -25,9 +25,11 @@ from ops.delivery.access import (
     find_object,
     key_of,
     question,
+    require_scope,
 )
 from ops.delivery.connections import Lease, acquired
 from ops.delivery.framing import MEDIA_TYPES, CsvFraming, Framing, JsonFraming, JsonLinesFraming
+from ops.delivery.grants import Held
 from ops.delivery.limits import Rate
 from ops.delivery.parts import DeliveryParts, ProvenKeys
 from ops.delivery.query import DataQuery, check_fields
@@ -76,7 +78,7 @@ class Permit:
         bounds = [one for one in (quota.rows_call, quota.rows_month) if one is not None] if quota else []
         return min(bounds, default=None)
 
-    def ask(self, compiled: CompiledQuery, rows: int) -> Ask:
+    def ask(self, columns: tuple[str, ...], rows: int) -> Ask:
         """What to reserve; raises RowsPerCallExceeded."""
         grant = self.grant
         assert grant is not None  # noqa: S101 - only metered calls ask
@@ -86,7 +88,7 @@ class Permit:
             raise RowsPerCallExceeded(limit=most)
         return Ask(
             grant_id=grant.id, resource_id=self.data.resource_id, purpose=grant.purpose,
-            columns=compiled.columns, rows=rows, at=self.parts.runtime.clock.now(),
+            columns=columns, rows=rows, at=self.parts.runtime.clock.now(),
             quota=Quota(quota.rows_month, quota.calls_day) if quota else Quota(),
         )
 
@@ -96,11 +98,15 @@ class Found:
     """A data object with its real columns and the grant of the caller, before any decision."""
 
     data: DataObject
-    grant: GrantFacts | None
+    held: Held | None
     pool: asyncpg.Pool
     key: str
     version: str
     generation: str
+
+    @property
+    def grant(self) -> GrantFacts | None:
+        return self.held.facts if self.held else None
 
 
 async def look_up(parts: DeliveryParts, request: Request, resource_id: str) -> Found:
@@ -108,14 +114,14 @@ async def look_up(parts: DeliveryParts, request: Request, resource_id: str) -> F
     runtime = parts.runtime
     async with acquired(runtime.pool) as connection:
         data = await find_object(connection, resource_id)
-        grant = await authenticate(runtime, connection, data, key_of(request))
+        held = await authenticate(runtime, connection, data, key_of(request))
     key = key_of(request)
-    if grant is not None and key is not None:
+    if held is not None and key is not None:
         parts.proven.add(key)
-    return await _with_rows(parts, data, grant)
+    return await _with_rows(parts, data, held)
 
 
-async def _with_rows(parts: DeliveryParts, data: DataObject, grant: GrantFacts | None) -> Found:
+async def _with_rows(parts: DeliveryParts, data: DataObject, held: Held | None) -> Found:
     kind, schema, table = location_of(data)
     pool = parts.restricted if kind == "restricted" else parts.datastore
     columns = parts.columns.known(schema, table)
@@ -127,7 +133,7 @@ async def _with_rows(parts: DeliveryParts, data: DataObject, grant: GrantFacts |
         with_columns(data, columns[0], own=own), location={"kind": kind, "schema": schema, "table": table}
     )
     mark = columns[1]
-    return Found(data, grant, pool, own[0], f"{data.version}-{mark}", mark.partition("-")[0])
+    return Found(data, held, pool, own[0], f"{data.version}-{mark}", mark.partition("-")[0])
 
 
 async def limit_rate(parts: DeliveryParts, request: Request) -> dict[str, str]:
@@ -140,32 +146,48 @@ async def limit_rate(parts: DeliveryParts, request: Request) -> dict[str, str]:
     return verdict.headers()
 
 
-async def permit(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Permit:
-    """Everything before the first row: raises the refusal that applies, says nothing about rows."""
-    limits = await limit_rate(parts, request)
+async def permit(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, *, scope: str = "download",
+    limits: dict[str, str] | None = None,
+) -> Permit:
+    """Everything before the first row: raises the refusal that applies, says nothing about rows.
+
+    ``scope`` is what the caller's key must have been made for; ``limits`` the headers of a call already counted.
+    """
+    if limits is None:
+        limits = await limit_rate(parts, request)
     try:
         found = await look_up(parts, request, resource_id)
     except DataNotLoaded:
-        await _decide_without_rows(parts, request, resource_id, query)
+        await decide_without_rows(parts, request, resource_id, query, scope)
         raise
+    require_scope(found.held, scope)
     if found.data.fields:
         check_fields(query, list(found.data.by_name))
     access = await decide_access(parts.runtime, parts.decisions, request, found.data, found.grant, query)
-    if found.grant is not None and access.obligations.quota and access.obligations.quota.calls_minute:
-        minute = access.obligations.quota.calls_minute
-        (await parts.limiter.check(found.grant.id, Rate("grant", minute, minute))).require()
+    await limit_grant(parts, access)
     return Permit(parts, access, found.pool, found.key, found.version, found.generation, limits)
 
 
-async def _decide_without_rows(
-    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery
+async def limit_grant(parts: DeliveryParts, access: Access) -> None:
+    """Count the call against the grant's own bound a minute; raises TooManyRequests."""
+    quota = access.obligations.quota
+    if access.grant is not None and quota is not None and quota.calls_minute:
+        rate = Rate("grant", quota.calls_minute, quota.calls_minute)
+        (await parts.limiter.check(access.grant.id, rate)).require()
+
+
+async def decide_without_rows(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, scope: str
 ) -> None:
     """Whether rows are loaded is told only to those who may read them."""
     runtime = parts.runtime
     async with acquired(runtime.pool) as connection:
         data = await find_object(connection, resource_id)
-        grant = await authenticate(runtime, connection, data, key_of(request))
+        held = await authenticate(runtime, connection, data, key_of(request))
+    require_scope(held, scope)
     if data.fields:
+        grant = held.facts if held else None
         await decide_access(runtime, parts.decisions, request, data, grant, replace(query, columns=None))
 
 
@@ -231,7 +253,7 @@ async def download(permit: Permit, query: DataQuery) -> Response:
         else:
             parts.watch.add(running)
             rows = await _count_rows(lease, compiled, permit.rows_max)
-            ask = permit.ask(compiled, rows)
+            ask = permit.ask(compiled.columns, rows)
             await parts.recorder.reserve(ask)
             framing = framing_of(query, permit, compiled, ask.id)
             headers["X-Govopen-Usage-Id"] = ask.id
@@ -285,54 +307,6 @@ async def _still_there(lease: Lease, compiled: CompiledQuery) -> None:
         raise DataNotLoaded from fault
 
 
-@dataclass(frozen=True)
-class Page:
-    """One page: rows as JSON texts, and the cursor of the next one."""
-
-    items: Sequence[str]
-    next: str | None
-    headers: Mapping[str, str]
-
-
-async def page(permit: Permit, query: DataQuery) -> Page:
-    """Read and record one page: nothing is returned that is not durably recorded."""
-    parts = permit.parts
-    limit = query.limit or 1
-    identity = repr((permit.data.resource_id, permit.grant.id if permit.grant else None, query.identity))
-    after = parts.cursors.read(query.cursor, identity, permit.generation) if query.cursor else 0
-    compiled = permit.compile(query, limit=limit + 1, cursor=after, with_key=True)
-    rows = await _fetch_page(permit.pool, compiled)
-    shown = rows[:limit]
-    headers = dict(permit.limits)
-    size = sum(len(row["item"]) for row in shown)
-    if permit.grant:
-        ask = permit.ask(compiled, len(shown))
-        await parts.recorder.record(ask, Served(len(shown), size))
-        headers["X-Govopen-Usage-Id"] = ask.id
-        headers["Cache-Control"] = "private, no-store"
-    else:
-        day = beijing_date(parts.runtime.clock.now())
-        parts.recorder.count_open(permit.data.resource_id, day, len(shown), size, downloads=0)
-    if compiled.watermark:
-        headers["X-Govopen-Watermark"] = compiled.watermark
-    more = parts.cursors.make(identity, permit.generation, shown[-1]["key"]) if len(rows) > limit else None
-    return Page([row["item"] for row in shown], more, headers)
-
-
-async def _fetch_page(pool: asyncpg.Pool, compiled: CompiledQuery) -> list[asyncpg.Record]:
-    assert compiled.key is not None  # noqa: S101 - compiled with its key
-    shown = ", ".join(f"q.{quoted(name)}" for name in compiled.columns)
-    sql = (
-        f"SELECT q.{quoted(compiled.key)} AS key, (SELECT row_to_json(x)::text FROM (SELECT {shown}) AS x) AS item"
-        f" FROM ({compiled.sql}) AS q"
-    )
-    try:
-        async with acquired(pool) as connection:
-            return list(await connection.fetch(sql, *compiled.params, timeout=30))
-    except asyncpg.UndefinedTableError as fault:
-        raise DataNotLoaded from fault
-
-
 async def describe(parts: DeliveryParts, request: Request, resource_id: str) -> dict[str, Any]:
     """The schema document: fields with the mask that would apply; never where the rows are."""
     runtime = parts.runtime
@@ -342,8 +316,8 @@ async def describe(parts: DeliveryParts, request: Request, resource_id: str) -> 
     except DataNotLoaded:
         async with acquired(runtime.pool) as connection:
             data = await find_object(connection, resource_id)
-            grant = await authenticate(runtime, connection, data, key_of(request))
-        version = str(data.version)
+            held = await authenticate(runtime, connection, data, key_of(request))
+        grant, version = held.facts if held else None, str(data.version)
     decision = await decide_async(question(runtime, request, data, grant, DataQuery()))
     allowed = set(decision.obligations.columns)
     masks = decision.obligations.masks

@@ -30,6 +30,9 @@ class Columns:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[float, list[tuple[str, str]], str]] = {}
 
+    def forget(self) -> None:
+        self._known.clear()
+
     def known(self, schema: str, table: str) -> tuple[list[tuple[str, str]], str] | None:
         known = self._known.get((schema, table))
         return (known[1], known[2]) if known and known[0] > time.monotonic() else None

@@ -1,0 +1,151 @@
+"""What is known of a key that calls again and again: its grant, the object, the decisions, the compiled statements.
+
+None of it is trusted for being remembered. Every page is read by a statement that reads, in the same snapshot, a stamp
+of the key, the grant, the party and the object; when that is not the stamp under which the facts were read, the page is
+thrown away and everything is looked up anew. A revocation therefore holds from the next call, without waiting for any
+announcement, and a page costs one round trip.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+from starlette.requests import Request
+
+from authz import Decision, DecisionRequest, beijing_date, objects
+from authz.obligations import quoted
+from billing.usage.model import beijing_start
+from licensing import grants
+from ops.delivery import service
+from ops.delivery.access import Access, decided, key_of, require, require_scope
+from ops.delivery.connections import acquired
+from ops.delivery.parts import DeliveryParts
+from ops.delivery.query import DataQuery, check_fields
+from ops.delivery.refusals import DataNotLoaded
+from ops.delivery.service import Found, Permit
+from ops.delivery.sources import COLUMNS_KEPT_S
+
+KEPT_S = 60.0
+SHAPES_MAX = 64
+
+STAMP = f"{grants.STAMP} || '/' || {objects.STAMP}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A question that was decided and compiled: all but the place in the table at which the page begins."""
+
+    asked: DecisionRequest
+    decision: Decision
+    permit: Permit
+    sql: str
+    params: tuple[Any, ...]
+    columns: tuple[str, ...]
+    watermark: str | None
+
+
+@dataclass(slots=True)
+class Holder:
+    """A key at one data object. ``since`` ≤ now < ``until``: nothing that depends on the time changes in between."""
+
+    found: Found
+    prefix: str
+    stamp: str
+    since: datetime
+    until: datetime
+    ends: float
+    shapes: dict[Any, Shape] = field(default_factory=dict)
+
+    def fresh(self, now: datetime) -> bool:
+        return self.since <= now < self.until and time.monotonic() < self.ends
+
+
+async def holder_of(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Holder | None:
+    """The holder behind the request's key, None for data that needs no grant. Raises as ``service.permit`` does.
+
+    The stamp is read before the facts, so that a change in between is seen when the page is read.
+    """
+    key, now = key_of(request), parts.runtime.clock.now()
+    prefix = grants.prefix_of(key) if key else None
+    if key is None or prefix is None:
+        await service.look_up(parts, request, resource_id)
+        return None
+    known = parts.holders.get(key, resource_id, now)
+    if isinstance(known, Holder):
+        return known
+    ends = time.monotonic() + min(KEPT_S, COLUMNS_KEPT_S)
+    async with acquired(parts.runtime.pool) as connection:
+        stamp = await _stamp(connection, prefix, resource_id)
+    try:
+        found = await service.look_up(parts, request, resource_id)
+    except DataNotLoaded:
+        await service.decide_without_rows(parts, request, resource_id, query, "rows")
+        raise
+    if found.held is None:
+        return None
+    midnight = beijing_start(beijing_date(now) + timedelta(days=1))
+    ending = [one for one in (found.held.facts.valid_until, found.held.key.expires_at) if one is not None and one > now]
+    since = max(now, found.held.facts.valid_from) if found.held.facts.valid_from <= now else now
+    holder = Holder(found, prefix, stamp or "", since, min(midnight, *ending), ends)
+    parts.holders.keep(key, resource_id, holder)
+    return holder
+
+
+async def _stamp(connection: asyncpg.Connection, prefix: str, resource_id: str) -> str | None:
+    sql = STAMP.format(prefix="$1::text", resource_id="$2::text")
+    stamp: str | None = await connection.fetchval(f"SELECT {sql}", prefix, resource_id)
+    return stamp
+
+
+async def shape_of(parts: DeliveryParts, request: Request, holder: Holder, query: DataQuery) -> Shape:
+    """Decide and compile, or find it done: the facts are the same, and so is everything that depends on the time."""
+    facts = holder.found.grant
+    assert facts is not None  # noqa: S101 - a holder has a grant
+    address = request.client.host if request.client and facts.ip_allow else None
+    name = (query.columns, query.filters, query.limit, query.purpose, address)
+    known = holder.shapes.get(name)
+    if known is not None:
+        return known
+    found = holder.found
+    require_scope(found.held, "rows")
+    if found.data.fields:
+        check_fields(query, list(found.data.by_name))
+    asked, decision = await decided(parts.runtime, request, found.data, facts, query)
+    if not decision.permitted:
+        parts.decisions.add(asked, decision, request.state.request_id)
+    require(parts.runtime, found.data, facts, decision)
+    access = Access(found.data, facts, decision.obligations)
+    permit = Permit(parts, access, found.pool, found.key, found.version, found.generation, {})
+    compiled = permit.compile(query, limit=(query.limit or 1) + 1, cursor=0, with_key=True)
+    places = len(compiled.params)
+    stamp = STAMP.format(prefix=f"${places + 1}::text", resource_id=f"${places + 2}::text")
+    sql = f"SELECT {stamp} AS stamp, page.* FROM ({page_sql(compiled, query.limit or 1)}) AS page"
+    shape = Shape(asked, decision, permit, sql, compiled.params, compiled.columns, compiled.watermark)
+    if parts.runtime.settings.opa_url is None:  # the policy of a server may change at any time
+        if len(holder.shapes) >= SHAPES_MAX:
+            holder.shapes.clear()
+        holder.shapes[name] = shape
+    return shape
+
+
+def page_sql(compiled: Any, limit: int) -> str:
+    """One row: how many rows there are up to ``limit`` + 1, the key of the last one shown, all of them as JSON.
+
+    The rows are separated by a line feed and a comma. JSON text escapes line feeds, and ``json`` columns, which are
+    kept as they were written, go through ``jsonb``; so the last row can be cut off at the last line feed.
+    """
+    key = quoted(compiled.key)
+    shown = ", ".join(
+        f"q.{quoted(name)}::jsonb AS {quoted(name)}" if compiled.types[name] == "json" else f"q.{quoted(name)}"
+        for name in compiled.columns
+    )
+    return (
+        f"SELECT count(*) AS rows, (array_agg(p.key))[{int(limit)}] AS last,"
+        " convert_to(string_agg(p.item, E'\\n,'), 'UTF8') AS items"
+        f" FROM (SELECT q.{key} AS key, (SELECT row_to_json(x)::text FROM (SELECT {shown}) AS x) AS item"
+        f" FROM ({compiled.sql}) AS q) AS p"
+    )

@@ -1,0 +1,125 @@
+"""A few connections to PostgreSQL for reading pages: kept open, prepared once, handed on without a round trip.
+
+A pool resets each connection when it comes back, which costs another round trip; a page changes nothing that would
+need one. Plans are made once per statement, for a page is always read in the order of its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from authz import Unavailable, prepare_connection
+from ops.delivery.refusals import Busy
+
+LANES = 8
+WAIT_S = 5.0
+READ_S = 30.0
+
+LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+def connector(url: str) -> Connect:
+    """Opens connections whose plans are made once: what a caller asks for changes values, not shape."""
+
+    async def connect() -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            url, timeout=WAIT_S, server_settings={"plan_cache_mode": "force_generic_plan"}
+        )
+        await prepare_connection(connection)
+        return connection
+
+    return connect
+
+
+class Lanes:
+    """At most ``size`` connections; who comes while all are in use waits for a few seconds."""
+
+    def __init__(self, connect: Connect, size: int = LANES) -> None:
+        self._connect, self._size = connect, size
+        self._free: list[asyncpg.Connection] = []
+        self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
+        self._open = 0
+
+    async def fetchrow(self, sql: str, params: tuple[Any, ...]) -> asyncpg.Record:
+        """The one row of a statement that only reads. Raises Busy, Unavailable, or the statement's own fault."""
+        for attempt in (1, 2):
+            connection = None
+            try:
+                connection = await self._take()
+                row = await connection.fetchrow(sql, *params, timeout=READ_S)
+                assert row is not None  # noqa: S101 - aggregates always give a row
+                return row
+            except LOST as away:
+                if attempt == 2:
+                    raise Unavailable(part="PostgreSQL") from away
+            finally:
+                if connection is not None:
+                    self._give(connection)
+        raise Unavailable(part="PostgreSQL")
+
+    async def _take(self) -> asyncpg.Connection:
+        while True:
+            while self._free:
+                connection = self._free.pop()
+                if not connection.is_closed():
+                    return connection
+                self._open -= 1
+            if self._open < self._size:
+                return await self._another()
+            given = await self._wait()
+            if given is not None and not given.is_closed():
+                return given
+            if given is not None:
+                self._open -= 1
+
+    async def _another(self) -> asyncpg.Connection:
+        self._open += 1
+        try:
+            return await self._connect()
+        except BaseException:
+            self._open -= 1
+            self._wake(None)
+            raise
+
+    async def _wait(self) -> asyncpg.Connection | None:
+        waiting: asyncio.Future[asyncpg.Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await waiting
+        except TimeoutError as fault:
+            raise Busy(part="delivery") from fault
+        finally:
+            if waiting.cancelled():
+                if waiting in self._waiting:
+                    self._waiting.remove(waiting)
+            elif not waiting.done():
+                self._waiting.remove(waiting)
+
+    def _wake(self, connection: asyncpg.Connection | None) -> bool:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(connection)
+                return True
+        return False
+
+    def _give(self, connection: asyncpg.Connection) -> None:
+        if connection.is_closed():
+            self._open -= 1
+            self._wake(None)
+        elif not self._wake(connection):
+            self._free.append(connection)
+
+    async def close(self) -> None:
+        self._size = 0
+        while self._free:
+            await self._free.pop().close(timeout=2)

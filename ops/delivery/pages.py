@@ -1,0 +1,116 @@
+"""Pages of rows: read in one statement, recorded durably, and only then answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import asyncpg
+from starlette.requests import Request
+
+from authz import Unavailable, beijing_date
+from billing.usage import Served
+from ops.delivery import holders, service
+from ops.delivery.access import key_of
+from ops.delivery.connections import acquired
+from ops.delivery.holders import Shape
+from ops.delivery.parts import DeliveryParts
+from ops.delivery.query import DataQuery
+from ops.delivery.refusals import DataNotLoaded
+from ops.delivery.service import Permit
+
+TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: the body, and headers that go with it."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+async def page(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Page:
+    """One page of rows in the order of their key. Raises the refusal that applies.
+
+    Under a grant nothing is returned that is not durably recorded. What a key was found to be is remembered, and
+    proven anew by the statement that reads the page.
+    """
+    limits = await service.limit_rate(parts, request)
+    key, counted = key_of(request), False
+    for _ in range(TRIES):
+        holder = await holders.holder_of(parts, request, resource_id, query) if key else None
+        if holder is None:
+            permit = await service.permit(parts, request, resource_id, query, scope="rows", limits=limits)
+            return await _open_page(permit, query)
+        shape = await holders.shape_of(parts, request, holder, query)
+        if not counted:
+            await service.limit_grant(parts, shape.permit.access)
+            counted = True
+        after = _after(parts, shape.permit, query)
+        try:
+            row = await parts.lanes.fetchrow(
+                shape.sql, (*shape.params[:-1], after, holder.prefix, resource_id)
+            )
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.DatatypeMismatchError):
+            row = None
+        if row is not None and row["stamp"] == holder.stamp:
+            return await _recorded(parts, request, shape, query, row, limits)
+        assert key is not None  # noqa: S101 - a holder has a key
+        parts.holders.drop(key, resource_id)
+        if row is None:
+            parts.columns.forget()
+    if row is None:
+        raise DataNotLoaded
+    raise Unavailable(part="delivery")
+
+
+def _after(parts: DeliveryParts, permit: Permit, query: DataQuery) -> int:
+    """The key after which the page begins; raises CursorInvalid or CursorStale."""
+    return parts.cursors.read(query.cursor, _identity(permit, query), permit.generation) if query.cursor else 0
+
+
+def _identity(permit: Permit, query: DataQuery) -> str:
+    return repr((permit.data.resource_id, permit.grant.id if permit.grant else None, query.identity))
+
+
+async def _recorded(
+    parts: DeliveryParts, request: Request, shape: Shape, query: DataQuery, row: asyncpg.Record, limits: dict[str, str]
+) -> Page:
+    permit = shape.permit
+    body, shown = _body(parts, permit, query, row)
+    ask = permit.ask(shape.columns, shown)
+    parts.decisions.add(shape.asked, shape.decision, request.state.request_id, ask.at)
+    await parts.recorder.record(ask, Served(shown, len(body)))
+    headers = {**limits, "X-Govopen-Usage-Id": ask.id, "Cache-Control": "private, no-store"}
+    if shape.watermark:
+        headers["X-Govopen-Watermark"] = shape.watermark
+    return Page(body, headers)
+
+
+def _body(parts: DeliveryParts, permit: Permit, query: DataQuery, row: asyncpg.Record) -> tuple[bytes, int]:
+    """The answer and how many rows it shows; one more was read to know whether there is a next page."""
+    limit, rows, items = query.limit or 1, row["rows"], row["items"] or b""
+    following = b"null"
+    if rows > limit:
+        items, rows = items[: items.rindex(b"\n,")], limit
+        following = b'"%b"' % parts.cursors.make(_identity(permit, query), permit.generation, row["last"]).encode()
+    return b'{"items":[%b],"next":%b}' % (items, following), rows
+
+
+async def _open_page(permit: Permit, query: DataQuery) -> Page:
+    """A page of data that needs no grant."""
+    parts, limit = permit.parts, query.limit or 1
+    compiled = permit.compile(query, limit=limit + 1, cursor=_after(parts, permit, query), with_key=True)
+    try:
+        async with acquired(permit.pool) as connection:
+            row = await connection.fetchrow(holders.page_sql(compiled, limit), *compiled.params, timeout=30)
+    except asyncpg.UndefinedTableError as fault:
+        raise DataNotLoaded from fault
+    assert row is not None  # noqa: S101 - aggregates always give a row
+    body, shown = _body(parts, permit, query, row)
+    day = beijing_date(parts.runtime.clock.now())
+    parts.recorder.count_open(permit.data.resource_id, day, shown, len(body), downloads=0)
+    headers = dict(permit.limits)
+    if compiled.watermark:
+        headers["X-Govopen-Watermark"] = compiled.watermark
+    return Page(body, headers)
