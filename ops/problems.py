@@ -55,7 +55,7 @@ def language_of(request: Request) -> Language:
 def problem(request: Request, refusal: Refusal) -> JSONResponse:
     language = language_of(request)
     body: dict[str, Any] = {
-        "type": f"/v1/errors#{refusal.code}",
+        "type": refusal.type or f"/v1/errors#{refusal.code}",
         "title": refusal.detail(language),
         "status": refusal.status,
         "code": refusal.code,

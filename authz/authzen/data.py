@@ -109,7 +109,7 @@ class DataDomain:
         if wanted.subject_type == "key":
             keys = cast("KeySource | None", self.asking.runtime.extras.get("grant_of_key"))
             return await keys(self.asking.connection, wanted.subject_id, self._at(wanted)) if keys else None
-        named = wanted.subject_properties.get("grant_id")
+        named = wanted.subject_properties.get("grant_id", wanted.approval)
         return named if isinstance(named, str) and "\0" not in named else None
 
     async def _found(

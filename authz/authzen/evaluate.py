@@ -10,6 +10,7 @@ import asyncpg
 from authz.authzen.data import DataDomain
 from authz.authzen.domain import UNKNOWN_RESOURCE, Asking, Domain, DomainMaker, MayNotAsk, further, no
 from authz.authzen.request import EvaluationRequest, Malformed, merged
+from authz.authzen.requestable import requestable_context
 from authz.authzen.work import WorkDomain
 from authz.decision import Decision, Effect
 from authz.foundation.errors import Reason
@@ -41,7 +42,15 @@ class Evaluator:
     async def answer(self, wanted: EvaluationRequest) -> dict[str, Any]:
         """``{decision, context}``; raises MayNotAsk (403)."""
         decision = await self.decide(wanted)
-        return {"decision": decision.effect is Effect.PERMIT, "context": _context(decision)}
+        context = _context(decision)
+        if wanted.resource_type == "data_object" and self.asking.is_caller(wanted):
+            runtime, at = self.asking.runtime, self.asking.call.now
+            context |= requestable_context(
+                wanted.asked, decision, key=runtime.signing_key, site_url=runtime.settings.site_url, at=at
+            )
+        if wanted.approval is not None:
+            context |= _of_approval(wanted.approval, decision)
+        return {"decision": decision.effect is Effect.PERMIT, "context": context}
 
     async def answer_item(self, defaults: Mapping[str, Any], item: Any) -> dict[str, Any]:
         """The same for an item of a batch, where what cannot be answered is denied."""
@@ -61,6 +70,25 @@ class Evaluator:
         if not self.asking.is_caller(wanted) and not self.asking.evaluates:
             raise MayNotAsk
         return no(*UNKNOWN_RESOURCE)
+
+
+APPROVAL_REASONS = {
+    "grant_expired": "approval_expired", "grant_revoked": "approval_expired", "grant_exhausted": "approval_expired",
+    "fields_not_granted": "out_of_scope", "purpose_not_granted": "out_of_scope", "scenario_not_granted": "out_of_scope",
+    "purpose_class_not_granted": "out_of_scope", "channel_not_granted": "out_of_scope",
+    "grant_other_object": "out_of_scope", "grant_not_started": "grant_pending", "grant_not_active": "grant_pending",
+    "grant_required": "approval_unverifiable", "grant_other_party": "approval_unverifiable",
+    "subject_unknown": "approval_unverifiable",
+}
+NEXT_ACTIONS = {"approval_expired": "request", "out_of_scope": "request", "grant_pending": "retry"}
+
+
+def _of_approval(approval_id: str, decision: Decision) -> dict[str, Any]:
+    """What the profile tells of the approval when it is evaluated again: an approval is a grant, by its id."""
+    if decision.permitted:
+        return {"approval": {"id": approval_id}}
+    reason = APPROVAL_REASONS.get(decision.reasons[0].code, "policy_denied")
+    return {"approval": {"id": approval_id, "reason": reason, "next_action": NEXT_ACTIONS.get(reason, "none")}}
 
 
 def _context(decision: Decision) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -77,6 +77,9 @@ class EvaluationRequest:
     fields: tuple[str, ...] | None
     address: str | None
     time: datetime | None
+    approval: str | None
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The four members as they were sent."""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> EvaluationRequest:
@@ -105,6 +108,8 @@ class EvaluationRequest:
             fields=_fields(properties.get("fields")),
             address=_optional_text(properties, "ip_address"),
             time=_time(context.get("time")),
+            approval=_approval(context.get("approval")),
+            asked={name: body[name] for name in ("subject", "action", "resource", "context") if name in body},
         )
 
 
@@ -171,6 +176,11 @@ def _fields(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, list) or len(value) > FIELDS_MAX:
         raise Malformed("context.fields")
     return tuple(_text(one, "context.fields") for one in value)
+
+
+def _approval(value: Any) -> str | None:
+    """The id of the approval that a request to evaluate again refers to: a grant's."""
+    return None if value is None else _text(_object(value, "context.approval").get("id"), "context.approval.id")
 
 
 def _time(value: Any) -> datetime | None:

@@ -41,12 +41,14 @@ class Reason:
 class Refusal(Exception):
     """Base of every error that is an answer.
 
-    Subclasses set ``code``, ``status`` and the sentences; ``{placeholders}`` are filled from ``facts``.
-    A value given as a fact appears in the answer, so it must be no secret and nothing personal.
+    Subclasses set ``code``, ``status`` and the sentences, and ``type`` where a standard names the problem's URI;
+    ``{placeholders}`` are filled from ``facts``. A value given as a fact appears in the answer, so it must be no
+    secret and nothing personal.
     """
 
     code: ClassVar[str] = "refused"
     status: ClassVar[int] = 400
+    type: ClassVar[str | None] = None
     zh: ClassVar[str] = "请求未被接受。"
     en: ClassVar[str] = "The request was not accepted."
     next_zh: ClassVar[str] = "请按说明修改后重试。"

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 
 from authz.authzen.evaluate import Evaluator
 from authz.authzen.request import EvaluationRequest, Malformed, SearchKind, SearchRequest, members, semantics
+from authz.authzen.requestable import CAPABILITY, ENDPOINT
 from authz.authzen.search import search
 from authz.foundation.http import CallDep, RuntimeDep
 from authz.foundation.identity import Call
@@ -98,4 +99,7 @@ async def describe(runtime: RuntimeDep) -> dict[str, Any]:
         "search_subject_endpoint": f"{site}/access/v1/search/subject",
         "search_resource_endpoint": f"{site}/access/v1/search/resource",
         "search_action_endpoint": f"{site}/access/v1/search/action",
+        "access_request_endpoint": f"{site}{ENDPOINT}",
+        "jwks_uri": f"{site}/v1/keys.json",
+        "capabilities": [CAPABILITY],
     }

@@ -39,6 +39,7 @@ Email = Annotated[
     str, StringConstraints(max_length=200, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"), AfterValidator(clean)
 ]
 Version = Annotated[int, Field(ge=1, le=2_000_000_000)]
+TermMonths = Annotated[int, Field(ge=1, le=600)]
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
 Verdict = Literal["approve", "refuse"]
 
@@ -107,7 +108,7 @@ class RequestBody(Body):
     purpose_text: Prose
     scenario: Prose
     region_codes: Annotated[list[Identifier], Field(max_length=200)] = []
-    term_months: Annotated[int, Field(ge=1, le=600)]
+    term_months: TermMonths
     delivery: Annotated[list[Identifier], Field(min_length=1, max_length=5)] = ["api"]
     expected_rows_month: Rows
 

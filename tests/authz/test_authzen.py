@@ -231,4 +231,7 @@ async def test_discovery(client: httpx.AsyncClient, city: Runtime) -> None:
         "search_subject_endpoint": "http://govopen.test/access/v1/search/subject",
         "search_resource_endpoint": "http://govopen.test/access/v1/search/resource",
         "search_action_endpoint": "http://govopen.test/access/v1/search/action",
+        "access_request_endpoint": "http://govopen.test/access/v1/requests",
+        "jwks_uri": "http://govopen.test/v1/keys.json",
+        "capabilities": ["urn:openid:authzen:capability:access-request"],
     }
