@@ -32,12 +32,12 @@ INITIALS_MAX = 6
 MAX_TERM_BYTES = 32_766
 """Lucene's longest term; a longer one is not indexed."""
 
-_CJK = (
+CJK = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3105-\u312f\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
 )
-_RUNS = re.compile(f"[{_CJK}]+|[^{_CJK}]+")
-_IS_CJK = re.compile(f"[{_CJK}]")
+_RUNS = re.compile(f"[{CJK}]+|[^{CJK}]+")
+_IS_CJK = re.compile(f"[{CJK}]")
 _FOLD = str.maketrans({
     "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d",
     "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ħ": "h", "Ħ": "H", "ı": "i", "ĸ": "q", "ŋ": "n",
@@ -89,16 +89,23 @@ def fold(word: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
+@lru_cache(maxsize=8192)
 def _finish(word: str, stemmed: bool) -> str:
     """What both text types do to a part: lower case, then stem and fold (``text``) or nothing (general)."""
     lowered = word.lower()
     return fold(stem(lowered)) if stemmed else lowered
 
 
+_CASED = re.compile("[A-Z]+[a-z]*|[a-z]+|[0-9]+")
+_PLAIN = re.compile("[A-Za-z]+|[0-9]+")
+
+
 def _parts(word: str, case_change: bool) -> tuple[tuple[str, bool], ...]:
     """WordDelimiter: (part, is it letters) split at punctuation, letter-digit borders and lower-to-upper."""
     if word.endswith(("'s", "'S", "’s", "’S")):
         word = word[:-2]
+    if word.isascii():
+        return tuple((part, part > ":") for part in (_CASED if case_change else _PLAIN).findall(word))
     parts: list[tuple[str, bool]] = []
     start, last = 0, ""
     for index, char in enumerate(word):
@@ -157,9 +164,14 @@ def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:
     return words, sequence
 
 
+def gram_text(text: str) -> str:
+    """What the index cuts into n-grams."""
+    return normalize(text).lower()
+
+
 def ngrams(text: str) -> list[str]:
     """Every 2 to 10 neighbouring characters, in lower case, each once (autocomplete)."""
-    lowered = normalize(text).lower()
+    lowered = gram_text(text)
     size = len(lowered)
     grams = {
         lowered[start : start + width]
@@ -266,6 +278,16 @@ def _cjk_piece(word: str) -> Piece:
     if parts:
         alternatives.append(Alternative(tuple(((0, part),) for part in parts), PARTS_WEIGHT))
     return Piece(tuple(alternatives), word)
+
+
+def runs_of(word: str) -> list[str]:
+    """A word cut where Chinese and other script meet."""
+    return _RUNS.findall(word)
+
+
+def latin_parts(word: str) -> tuple[str, ...]:
+    """The index terms of a word without Chinese, as in the type ``text``."""
+    return _latin(word, Kind.TEXT)[0]
 
 
 def reading_terms(text: str) -> tuple[list[str], list[str]]:

@@ -2,15 +2,15 @@
 
 Text fields named in the schema have two tantivy fields of their own: a bag of words and a sequence for phrases.
 Everything exact (strings, the catch-all, dates and numbers for equality and facets) shares the field ``s`` as
-terms ``name SEP value``; dynamic text shares ``x`` the same way. ``SEP name`` in ``s`` says that a document has the
-field at all. Dates and numbers have columns besides, for ranges and sorting.
+terms ``name SEP value``; dynamic text shares ``x`` the same way (spaces of a name become another character there).
+``SEP name`` in ``s`` says that a document has the field at all. Dates and numbers have columns besides, for ranges and sorting.
 """
 
 from __future__ import annotations
 
 from tantivy import Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
-from ops.search.analysis import MAX_TERM_BYTES
+from ops.search.analysis import MAX_TERM_BYTES, NGRAM_MAX, NGRAM_MIN
 from ops.search.schema import FIELDS, Kind, field_of
 
 SEP = "\x1f"
@@ -20,10 +20,10 @@ KEY = "key_"
 SEQUENCE = "seq_"
 PINYIN, INITIALS = "title_pinyin", "title_initials"
 """The readings of a title's characters in sequence, and their initials from each character on."""
-LIST = "list"
-"""Tokenizer of fields whose terms arrive joined by ``JOIN``."""
-JOIN = "\x03"
-LAYOUT = "4"
+GRAMS = "grams"
+"""Tokenizer of fields that hold every n-gram of a text."""
+_SPACES = str.maketrans(" \t\n\r\f\v", "\x05" * 6)
+LAYOUT = "5"
 """Version of the analysis and layout: another value makes the engine index everything anew from the store."""
 
 SORT_TEXT = {"name": "name_", "title_string": "title_string_", "title": "title_string_"}
@@ -35,14 +35,14 @@ def build_schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_text_field(KEY, tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field(SEQUENCE, fast=True, indexed=True)
-    builder.add_text_field(EXACT, tokenizer_name=LIST, index_option="basic")
-    builder.add_text_field(DYNAMIC_TEXT, tokenizer_name=LIST, index_option="freq")
-    builder.add_text_field(sequence_of(DYNAMIC_TEXT), tokenizer_name=LIST, index_option="position")
+    builder.add_text_field(EXACT, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field(DYNAMIC_TEXT, tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field(sequence_of(DYNAMIC_TEXT), tokenizer_name="whitespace", index_option="position")
     builder.add_text_field(PINYIN, tokenizer_name="whitespace", index_option="position")
     builder.add_text_field(INITIALS, tokenizer_name="whitespace", index_option="basic")
     for name, field in FIELDS.items():
         if field.own and field.kind is Kind.NGRAM:
-            builder.add_text_field(name, tokenizer_name=LIST, index_option="basic")
+            builder.add_text_field(name, tokenizer_name=GRAMS, index_option="basic")
         elif field.own and field.kind.is_text:
             builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
             builder.add_text_field(sequence_of(name), tokenizer_name="whitespace", index_option="position")
@@ -55,7 +55,8 @@ def build_schema() -> Schema:
 
 def register_tokenizers(index: Index) -> None:
     """Tokenizers are not kept in an index: they are named anew each time it is opened."""
-    index.register_tokenizer(LIST, TextAnalyzerBuilder(Tokenizer.regex(f"[^{JOIN}]+")).build())
+    grams = Tokenizer.ngram(NGRAM_MIN, NGRAM_MAX, False)
+    index.register_tokenizer(GRAMS, TextAnalyzerBuilder(grams).build())
 
 
 def sequence_of(place: str) -> str:
@@ -67,7 +68,7 @@ def place_of(name: str) -> tuple[str, str]:
     """(tantivy field, prefix of its terms) that hold a schema field's terms."""
     field = field_of(name)
     if field.kind.is_text:
-        return (name, "") if field.own else (DYNAMIC_TEXT, name + SEP)
+        return (name, "") if field.own else (DYNAMIC_TEXT, name.translate(_SPACES) + SEP)
     return EXACT, name + SEP
 
 

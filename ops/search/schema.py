@@ -23,6 +23,9 @@ class Kind(Enum):
     INT = "int"
     STORED = "stored"
 
+    __hash__ = object.__hash__
+    """Members are keys of caches that every word goes through."""
+
     @property
     def is_text(self) -> bool:
         return self in (Kind.TEXT, Kind.TEXT_GENERAL, Kind.NGRAM)

@@ -1,0 +1,158 @@
+"""The postings of one document: each value is cut into terms once, however many fields it is copied to.
+
+Texts of a catalogue repeat (departments, tags, columns, phrases of notes), so what a run of text became is remembered.
+A run is cut as it was when it was first met: words learned since then change nothing in documents already indexed
+either, and a query finds both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tantivy import Document
+
+from ops.search import analysis
+from ops.search.chinese.folding import normalize
+from ops.search.fields import COLUMNS, EXACT, SEP, SORT_TEXT, fits, place_of, sequence_of
+from ops.search.schema import Kind, copies_of, field_of
+
+BREAK = "\x04"
+"""Stands between two values, so that a phrase does not run from one into the next."""
+KEPT_RUNS, KEPT_VALUES = 12_000, 6_000
+LONGEST_RUN, LONGEST_VALUE = 120, 60
+"""Characters of texts that are remembered."""
+SHORT = analysis.MAX_TERM_BYTES // 4
+_RUNS = re.compile(f"[{analysis.CJK}]+|[^{analysis.CJK}]+")
+
+Cut = tuple[str, str]
+"""The words and the sequence of a text, each joined by spaces."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A text field that values go to."""
+
+    kind: Kind
+    place: str
+    prefix: str
+    marker: str
+    """The term that says that a document has the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of the values of a source field."""
+
+    targets: tuple[Target, ...]
+    exact: str | None
+    """Prefix of its exact terms."""
+    marker: str
+    sort: str | None
+    date: bool
+    number: bool
+
+
+@lru_cache(maxsize=4096)
+def _target(name: str) -> Target:
+    return Target(field_of(name).kind, *place_of(name), SEP + name)
+
+
+@lru_cache(maxsize=4096)
+def plan_of(name: str) -> Plan:
+    kind = field_of(name).kind
+    names = [*([name] if kind.is_text else []), *copies_of(name)]
+    exact = name + SEP if not kind.is_text and kind is not Kind.STORED else None
+    column = name in COLUMNS
+    return Plan(
+        tuple(_target(target) for target in names), exact, SEP + name,
+        SORT_TEXT.get(name) if name != "title" else None, column and kind is Kind.DATE, column and kind is Kind.INT,
+    )
+
+
+def _joined(text: str, kind: Kind) -> Cut:
+    words, sequence = analysis.index_terms(text, kind)
+    return " ".join(words), " ".join(sequence)
+
+
+_run = lru_cache(KEPT_RUNS)(_joined)
+
+
+def _cut(text: str, kind: Kind) -> Cut:
+    words: list[str] = []
+    sequence: list[str] = []
+    for word in normalize(text).split():
+        for run in _RUNS.findall(word):
+            found = _run(run, kind) if len(run) <= LONGEST_RUN else _joined(run, kind)
+            if found[0]:
+                words.append(found[0])
+            if found[1]:
+                sequence.append(found[1])
+    return " ".join(words), " ".join(sequence)
+
+
+_value = lru_cache(KEPT_VALUES)(_cut)
+
+
+def cut(text: str, kind: Kind) -> Cut:
+    """One value as its words and as its sequence."""
+    return _value(text, kind) if len(text) <= LONGEST_VALUE else _cut(text, kind)
+
+
+class Postings:
+    """Collects the terms of one document."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, None] = {}
+        self._values: dict[Target, dict[str, None]] = {}
+        """A text that a field holds more than once counts once."""
+
+    def add(self, plan: Plan, values: list[str]) -> None:
+        if plan.exact is not None:
+            self._exact[plan.marker] = None
+            for text in values:
+                term = plan.exact + text
+                if len(term) < SHORT or fits(term):
+                    self._exact[term] = None
+        for target in plan.targets:
+            found = self._values.get(target)
+            if found is None:
+                self._values[target] = dict.fromkeys(values)
+                self._exact[target.marker] = None
+            else:
+                found.update(dict.fromkeys(values))
+
+    def document(self) -> Document:
+        places: dict[str, tuple[list[str], list[str]]] = {}
+        grams: list[tuple[str, str]] = []
+        for target, values in self._values.items():
+            if target.kind is Kind.NGRAM:
+                grams += [(target.place, analysis.gram_text(value)) for value in values]
+                continue
+            into = places.get(target.place)
+            if into is None:
+                into = places[target.place] = ([], [])
+            _collect(target, values, *into)
+        document = Document(**{EXACT: list(self._exact)})
+        for place, (words, sequence) in places.items():
+            document.add_text(place, " ".join(words))
+            document.add_text(sequence_of(place), " ".join(sequence))
+        for place, text in grams:
+            document.add_text(place, text)
+        return document
+
+
+def _collect(target: Target, values: Iterable[str], words: list[str], sequence: list[str]) -> None:
+    prefix = target.prefix
+    for value in values:
+        found, ordered = cut(value, target.kind)
+        if prefix:
+            found = prefix + found.replace(" ", " " + prefix) if found else ""
+            ordered = prefix + ordered.replace(" ", " " + prefix) if ordered else ""
+        if found:
+            words.append(found)
+        if ordered:
+            sequence.append(ordered)
+        sequence.append(BREAK)
