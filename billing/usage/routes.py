@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from authz import CallDep, FieldError, InvalidInput, RuntimeDep, beijing_date, organisations_where
-from billing.usage import service
+from billing.usage import downloads, service
 from billing.usage.model import Quota, UsageTotals, month_of, next_month
 from billing.usage.service import SpanTotals
 from licensing import grants
@@ -19,6 +19,7 @@ MONTHS_SHOWN = 13
 VIEW = "grant:view"
 
 router = APIRouter(tags=["usage"])
+router.include_router(downloads.router)
 
 
 def _sums(totals: UsageTotals) -> dict[str, int]:

@@ -8,6 +8,7 @@ import time
 import ckan.plugins.toolkit as tk
 import click
 from ckan import model
+from ckanext.govopen import figures as counts
 from ckanext.govopen import outbox, publication
 from ckanext.govopen.gateway import SYSTEM, ServiceProblem
 from ckanext.govopen.model import Publication
@@ -82,4 +83,16 @@ def republish(everything: bool) -> None:
                 click.echo(f"\n{dataset_id}: {problem.error_dict}", err=True)
     click.echo(f"{len(ids) - refused} published, {refused} refused")
     if refused:
+        raise SystemExit(1)
+
+
+@govopen.command()
+def figures() -> None:
+    """Count rows, take over downloads from the service, and tell the search index what changed; once."""
+    outcome = counts.refresh()
+    click.echo(f"{outcome.counted} tables counted anew, {outcome.downloads} downloads changed, "
+               f"{outcome.indexed} datasets indexed")
+    if outcome.service_away:
+        click.echo("the service is away: downloads are as they were", err=True)
+    if outcome.failed or outcome.service_away:
         raise SystemExit(1)

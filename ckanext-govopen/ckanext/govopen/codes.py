@@ -16,6 +16,10 @@ REGION = re.compile(r"[0-9]{6}(?:[0-9]{6})?")
 CATEGORY = re.compile(r"[123](?:[0-9]{2}(?:[0-9]{3}[0-9]{0,10})?)?")
 CATALOG_CODE = re.compile(r"[123][0-9]{5}[0-9]{0,10}/[0-9]{1,12}")
 PHONE = re.compile(r"\+?[0-9][0-9 ()\-]{4,28}[0-9](?:(?:转|-|ext\.? ?)[0-9]{1,6})?")
+ECONOMIC_CODE = re.compile(r"([A-T])?([0-9]{2})?[0-9]{0,2}")
+SECTION_ENDS = {5: "A", 12: "B", 43: "C", 46: "D", 50: "E", 52: "F", 60: "G", 62: "H", 65: "I", 69: "J", 70: "K",
+                72: "L", 75: "M", 79: "N", 82: "O", 83: "P", 85: "Q", 90: "R", 96: "S", 97: "T"}
+"""Last division (two digits) of each section of GB/T 4754-2017 -> the section."""
 FIELD_NAME = re.compile(r"[^\W\d_][\w ./()（）·%°\-]{0,62}")
 MASK_DETAILS: dict[str, frozenset[str]] = {
     "generalise_date": frozenset({"year", "quarter", "month"}),
@@ -41,6 +45,18 @@ def is_uscc(value: str) -> bool:
 def is_region(value: str) -> bool:
     """Whether the digits are an administrative division code: 6 (GB/T 2260) or 12 (down to villages)."""
     return bool(REGION.fullmatch(value)) and value[:2] in PROVINCES
+
+
+def economic_section(value: str) -> str | None:
+    """The section of GB/T 4754-2017 that a code names (``C``, ``C39``, ``39``, ``3911``); None for other texts."""
+    found = ECONOMIC_CODE.fullmatch(value.strip().upper())
+    if found is None or not value.strip():
+        return None
+    letter, division = found.groups()
+    if division is None:
+        return letter if len(value.strip()) == 1 else None
+    section = next((name for last, name in SECTION_ENDS.items() if 1 <= int(division) <= last), None)
+    return section if letter in (None, section) else None
 
 
 def is_mask(value: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-from ckanext.govopen import presentation, rows
+from ckanext.govopen import codes, dictionary, figures, presentation, ratings, regions, rows
 from ckanext.govopen.helpers.pages import govopen_date, govopen_term
 from ckanext.govopen.presentation import Dataset
 
@@ -71,10 +71,10 @@ def _table(resource: Resource, dataset: Dataset) -> dict[str, Any]:
 def _about(table: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     fields = presentation.resource_items(table["raw"], dataset)
     shown = table["kind"] == "open" and table["datastore"]
+    if shown:
+        columns = dictionary.columns([table["id"]]).get(table["id"], [])
+        fields = presentation.with_dictionary(fields, columns)
     preview = _preview(table["id"], fields) if shown else None
-    if preview and not fields:
-        fields = [{"name": column["name"], "title": column["title"], "type": column["type"]}
-                  for column in preview["columns"]]
     return {
         "fields": fields, "preview": preview, "samples": _samples(table, fields),
         "figures": _figures(dataset, table, len(fields)),
@@ -114,6 +114,23 @@ def _figures(dataset: Dataset, table: dict[str, Any] | None, columns: int = 0) -
     }
 
 
+def _industry(value: Any) -> str:
+    """The words for a code of GB/T 4754, with the code where it is finer than the section."""
+    text = str(value or "")
+    section = codes.economic_section(text)
+    if section is None:
+        return text
+    label = govopen_term("economic_section", section)
+    return label if text.strip().upper() == section else f"{label} ({text})"
+
+
+def _region(value: Any) -> str:
+    """The name of an administrative division with its code."""
+    code = str(value or "")
+    known = regions.name(code[:6]) if code else ""
+    return f"{known} ({code})" if known and known != code[:6] else code
+
+
 def _licence(dataset: Dataset) -> dict[str, str]:
     return {"title": dataset.get("license_title") or "", "url": dataset.get("license_url") or ""}
 
@@ -133,7 +150,7 @@ def _metadata(dataset: Dataset) -> list[tuple[str, Any]]:
         (tk._("Catalog code"), dataset.get("catalog_code")), (tk._("Category"), term("category", "category")),
         (tk._("Provider"), organisation.get("title")), (tk._("Provider's credit code"), dataset.get("provider_code")),
         (tk._("Data domain"), term("domain", "domain")), (tk._("National theme"), dataset.get("theme")),
-        (tk._("Industry"), dataset.get("industry")), (tk._("Kind of data"), term("format", "format")),
+        (tk._("Industry"), _industry(dataset.get("industry"))), (tk._("Kind of data"), term("format", "format")),
         (tk._("Open attribute"), term("open_attribute", "open_attribute")),
         (tk._("Data grade"), term("grade", "grade")),
         (tk._("Personal information"), term("yes_no", "has_personal_info")),
@@ -143,7 +160,7 @@ def _metadata(dataset: Dataset) -> list[tuple[str, Any]]:
         (tk._("Update cycle"), term("update_cycle", "update_cycle")),
         (tk._("Published on"), dataset.get("issued")),
         (tk._("Catalog entry changed on"), govopen_date(dataset.get("metadata_modified"))),
-        (tk._("Region"), dataset.get("region")), (tk._("Period covered"), period),
+        (tk._("Region"), _region(dataset.get("region"))), (tk._("Period covered"), period),
         (tk._("Tags"), tags), (tk._("Scenarios"), dataset.get("scenarios")),
         (tk._("Related codes"), ", ".join(related) if isinstance(related, list) else related),
         (tk._("Version"), dataset.get("version")), (tk._("Source system"), dataset.get("source_system")),

@@ -1,24 +1,21 @@
-"""What goes into the search index: our facets and names of fields, nothing that leads to restricted data."""
+"""What goes into the search index: our facets, figures and the words of the fields, nothing that leads to restricted data.
+
+Of the fields only what the dataset's own pages print is sent (``presentation.shown_fields``). Figures are padded with
+zeros so that they sort as text where an index has no column for them.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from ckanext.govopen import sealing
+from ckanext.govopen import codes, figures, presentation, regions, sealing
 
-FACETED = ("open_attribute", "grade", "domain", "format", "update_cycle", "share_type", "region")
-RESOURCE_FIELDS = ("res_url",)
-
-
-def read_items(value: Any) -> list[dict[str, Any]]:
-    """Described fields from a stored text or a list; what cannot be read is no fields."""
-    if isinstance(value, str) and value:
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return []
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+FACETED = ("open_attribute", "grade", "domain", "format", "update_cycle", "share_type")
+FIELD_KEYS = ("title", "name", "description", "range")
+"""Of a field, what the pages print as text."""
+FIELD_CHARS_MAX = 200_000
+DIGITS = 12
 
 
 class Indexing:
@@ -45,34 +42,56 @@ class Indexing:
             shown = json.loads(pkg_dict.get("validated_data_dict") or "{}")
         except ValueError:
             stored, shown = {}, {}
-        for name in FACETED:
-            if shown.get(name):
-                pkg_dict[f"govopen_{name}"] = shown[name]
-        resources = shown.get("resources") or []
-        items = [*read_items(shown.get("items"))]
-        for resource in resources:
-            items += read_items(resource.get("govopen_fields"))
-        names = [str(item.get(key) or "") for item in items for key in ("title", "name", "description")]
-        if names:
-            pkg_dict["extras_items"] = " ".join(dict.fromkeys(name for name in names if name))
-        pkg_dict.pop("items", None)
-        pkg_dict["govopen_access"] = sorted({
-            str(resource["govopen_access"]) for resource in resources if resource.get("govopen_access")
-        })
-        if self._seal(stored) | self._seal(shown):
+        if _seal(stored) | _seal(shown):
             pkg_dict["data_dict"], pkg_dict["validated_data_dict"] = json.dumps(stored), json.dumps(shown)
+        for name in ("items", "extras_items", "res_extras_govopen_fields"):
+            pkg_dict.pop(name, None)
+        pkg_dict.update(_facets(shown))
+        pkg_dict.update(_words(shown))
+        pkg_dict.update(_figures(shown))
         pkg_dict["res_url"] = [resource.get("url") or "" for resource in stored.get("resources") or []]
         return pkg_dict
 
-    def _seal(self, package: dict[str, Any]) -> bool:
-        """Replace what a restricted resource of an older record may still hold; True when anything changed."""
-        changed = False
-        for resource in package.get("resources") or []:
-            if resource.get("govopen_access") == "restricted" and resource.get("url") != sealing.sentinel(
-                str(resource.get("id"))
-            ):
-                for name in ("hash", "cache_url"):
-                    resource[name] = ""
-                resource["url"] = sealing.sentinel(str(resource.get("id")))
-                changed = True
-        return changed
+
+def _facets(shown: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {f"govopen_{name}": shown[name] for name in FACETED if shown.get(name)}
+    industry = str(shown.get("industry") or "")
+    if industry:
+        found["govopen_industry"] = codes.economic_section(industry) or industry
+    found["vocab_govopen_region"] = regions.lineage(shown.get("region"))
+    found["res_format"] = presentation.formats(shown)
+    updated = presentation.updated_at(shown)
+    if updated:
+        found["govopen_updated_date"] = f"{updated.removesuffix('Z').removesuffix('+00:00')}Z"
+    found["govopen_access"] = sorted({
+        str(resource["govopen_access"]) for resource in shown.get("resources") or [] if resource.get("govopen_access")
+    })
+    return found
+
+
+def _words(shown: dict[str, Any]) -> dict[str, str]:
+    """What the pages print of the fields, each text once, in their order; and the names of the region."""
+    texts = [str(field.get(key) or "").strip() for field in presentation.shown_fields(shown) for key in FIELD_KEYS]
+    words = "; ".join(dict.fromkeys(text for text in texts if text))[:FIELD_CHARS_MAX]
+    place = regions.name(lineage[-1]) if (lineage := regions.lineage(shown.get("region"))) else ""
+    return {key: value for key, value in (("extras_items", words), ("extras_place", place)) if value}
+
+
+def _figures(shown: dict[str, Any]) -> dict[str, str]:
+    known = figures.of_dataset(shown)
+    numbers = {"rows": known.rows, "downloads": known.downloads, "rating": known.rating.score}
+    return {f"govopen_{name}": f"{number:0{DIGITS}d}" for name, number in numbers.items() if number is not None}
+
+
+def _seal(package: dict[str, Any]) -> bool:
+    """Replace what a restricted resource of an older record may still hold; True when anything changed."""
+    changed = False
+    for resource in package.get("resources") or []:
+        if resource.get("govopen_access") == "restricted" and resource.get("url") != sealing.sentinel(
+            str(resource.get("id"))
+        ):
+            for name in ("hash", "cache_url"):
+                resource[name] = ""
+            resource["url"] = sealing.sentinel(str(resource.get("id")))
+            changed = True
+    return changed

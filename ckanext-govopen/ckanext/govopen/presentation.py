@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import ckan.plugins.toolkit as tk
-from ckanext.govopen import vocabularies
+from ckanext.govopen import dictionary, vocabularies
 from ckanext.govopen.helpers.pages import _instant, govopen_date, govopen_link
 
 Dataset = dict[str, Any]
@@ -40,6 +40,29 @@ def _listed(raw: Any) -> list[dict[str, Any]]:
 def resource_items(resource: dict[str, Any], dataset: Dataset) -> list[dict[str, Any]]:
     """The fields of one table: its own description, else the dataset's."""
     return _listed(resource.get("govopen_fields")) or items(dataset)
+
+
+def with_dictionary(described: list[dict[str, Any]], columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Described fields, their gaps filled from the table's own columns, and the columns that nobody described."""
+    known = {column["name"]: column for column in columns}
+    fields = [{**known.get(str(field.get("name")), {}), **{key: value for key, value in field.items() if value}}
+              for field in described]
+    names = {field.get("name") for field in described}
+    return fields + [column for column in columns if column["name"] not in names]
+
+
+def shown_fields(dataset: Dataset) -> list[dict[str, Any]]:
+    """The fields that the pages of a dataset and its tables show to everybody who may see the dataset."""
+    resources = dataset.get("resources") or []
+    if not resources:
+        return items(dataset)
+    tables = dictionary.columns(
+        resource["id"] for resource in resources if resource.get("datastore_active")
+        and not is_restricted(resource, dataset))
+    fields: list[dict[str, Any]] = []
+    for resource in resources:
+        fields += with_dictionary(resource_items(resource, dataset), tables.get(resource["id"], []))
+    return fields
 
 
 def updated_at(dataset: Dataset) -> str:

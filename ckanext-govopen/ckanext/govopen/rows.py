@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,15 @@ def counts(wanted: set[str] | None = None) -> dict[str, int]:
     except sa.exc.SQLAlchemyError:
         log.warning("Rows of open tables could not be counted", exc_info=True)
         return {}
+
+
+def movements(wanted: Collection[str]) -> dict[str, int]:
+    """PostgreSQL's counter of changes of each wanted table that exists; another number means other rows."""
+    engine = _engine()
+    if engine is None:
+        return {}
+    with engine.connect() as connection:
+        return {name: int(moved) for name, moved in connection.execute(CHANGES) if name in wanted}
 
 
 def _count(connection: Any, name: str, moved: int) -> int:

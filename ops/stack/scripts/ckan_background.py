@@ -1,4 +1,4 @@
-"""CKAN's work in the background, in one process: queued jobs, scheduled jobs, the outbox of the audit log.
+"""CKAN's work in the background, in one process: queued jobs, scheduled jobs, the outbox of the audit log, figures.
 
 Runs in CKAN's processes; imports nothing of ours. ``ckan jobs worker``, its scheduler and ``ckan govopen drain``
 would be three copies of CKAN in memory (some 130 MB each); here they share one. A loop that ends unexpectedly ends
@@ -69,6 +69,24 @@ def drain() -> None:
         time.sleep(pause)
 
 
+def count() -> None:
+    """Keep the figures of datasets (rows, downloads) and tell the search index; what failed is tried again."""
+    from ckanext.govopen import figures
+
+    rounds, pause = figures.follow(), PAUSE_S
+    while True:
+        try:
+            time.sleep(next(rounds))
+            pause = PAUSE_S
+        except Exception as problem:
+            rounds, pause = figures.follow(), min(pause * 2, PAUSE_S_MAX)
+            model.Session.rollback()
+            log.warning("figures wait: %s: %s", type(problem).__name__, problem)
+            time.sleep(pause)
+        finally:
+            model.Session.remove()
+
+
 def follow(app: Any, loop: Callable[[], None]) -> None:
     """Run a loop in a thread; if it ever ends, the process does too."""
 
@@ -90,6 +108,7 @@ def main() -> None:
     follow(app, schedule)
     if plugin_loaded("govopen"):
         follow(app, drain)
+        follow(app, count)
     with app.app_context():
         Worker().work()
 

@@ -7,7 +7,7 @@ from typing import Any
 import ckan.plugins.toolkit as tk
 from ckanext.govopen import sealing, text
 from ckanext.govopen import vocabularies as lists
-from ckanext.govopen.indexing import read_items
+from ckanext.govopen.described import read_items
 
 FACET_LISTS = {
     "govopen_open_attribute": "open_attribute", "govopen_grade": "grade", "govopen_domain": "domain",

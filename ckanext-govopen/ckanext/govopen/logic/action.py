@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import ckan.plugins.toolkit as tk
 from ckan import model
-from ckanext.govopen import guards, identity, outbox, publication, sealing
+from ckanext.govopen import figures, guards, identity, outbox, publication, sealing
 from ckanext.govopen.gateway import ServiceAway, ServiceProblem
-from ckanext.govopen.logic import accounts
+from ckanext.govopen.logic import accounts, rating
 from ckanext.govopen.text import unstorable
 
 Context = dict[str, Any]
@@ -41,6 +41,7 @@ def actions() -> dict[str, Callable[..., Any]]:
     found.update({name: _attributed(name) for name in ATTRIBUTED})
     found["dataset_purge"] = dataset_purge
     found.update(accounts.actions())
+    found.update(rating.actions())
     found.update(guards.chained())
     for name in ("datastore_create", "datastore_upsert"):
         if name in found:
@@ -141,6 +142,7 @@ def dataset_purge(next_action: Action, context: Context, data_dict: DataDict) ->
         if package is not None:
             tk.check_access("dataset_purge", context, data_dict)
             publication.retract(package)
+            figures.forget(package.id)
         return next_action(context, data_dict)
 
 
@@ -159,12 +161,23 @@ def _scanned(guard: Callable[..., Any]) -> Callable[..., Any]:
     def scanned(next_action: Action, context: Context, data_dict: DataDict) -> Any:
         def checked(inner_context: Context, inner_dict: DataDict) -> Any:
             _check_records(inner_context, inner_dict)
-            return next_action(inner_context, inner_dict)
+            answer = next_action(inner_context, inner_dict)
+            if inner_dict.get("fields"):
+                _dictionary_changed(inner_dict.get("resource_id"))
+            return answer
 
         return guard(checked, context, data_dict)
 
     scanned.__name__ = guard.__name__
     return tk.chained_action(scanned)
+
+
+def _dictionary_changed(resource_id: Any) -> None:
+    """Labels and notes of columns are searched, so the index hears of them within a minute."""
+    resource = model.Session.get(model.Resource, resource_id) if isinstance(resource_id, str) else None
+    if resource is not None and resource.package_id:
+        figures.mark_stale([resource.package_id])
+        model.Session.commit()
 
 
 def _check_records(context: Context, data_dict: DataDict) -> None:

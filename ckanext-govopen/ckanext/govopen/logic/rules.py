@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ckan import model
 from ckanext.govopen import codes, sealing, text
 from ckanext.govopen import vocabularies as lists
-from ckanext.govopen.indexing import read_items
+from ckanext.govopen.described import read_items
 from ckanext.govopen.model import CatalogCode
 
 Data = dict[Any, Any]

@@ -1,4 +1,4 @@
-"""What happened (outbox), what the service knows (publications), and catalogue codes, which are never reused."""
+"""Outbox, publications, catalogue codes (never reused), figures that are counted, ratings."""
 
 from __future__ import annotations
 
@@ -45,3 +45,39 @@ class CatalogCode(tk.BaseModel):
     serial: Mapped[int] = mapped_column(sa.BigInteger)
     dataset_name: Mapped[str] = mapped_column(sa.Text)
     assigned_at: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), server_default=sa.func.now())
+
+
+class ResourceFigures(tk.BaseModel):
+    """What was counted of one open table or file: rows, and how often its data left. None is "never counted"."""
+
+    __tablename__ = "govopen_resource_figures"
+
+    resource_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(sa.Text, index=True)
+    moved: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """PostgreSQL's counter of inserted and deleted rows when the rows were counted."""
+    rows: Mapped[int | None] = mapped_column(sa.BigInteger)
+    deliveries: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """Downloads that the service counted, in all."""
+    files: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    """Downloads of an uploaded file, counted here."""
+
+
+class Rating(tk.BaseModel):
+    """Stars that one person gave one dataset; given again, they replace the earlier ones."""
+
+    __tablename__ = "govopen_rating"
+
+    dataset_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    user_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    stars: Mapped[int] = mapped_column(sa.SmallInteger)
+    rated_at: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), server_default=sa.func.clock_timestamp())
+
+
+class Stale(tk.BaseModel):
+    """Datasets whose entry in the search index lags behind their figures."""
+
+    __tablename__ = "govopen_stale"
+
+    dataset_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    since: Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), server_default=sa.func.clock_timestamp())

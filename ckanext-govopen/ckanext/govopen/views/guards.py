@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
 from ckan import model
-from ckanext.govopen import sealing
+from ckanext.govopen import figures, sealing
 from ckanext.govopen.text import unstorable
 from flask import Blueprint, Response, jsonify, request
 
 blueprint = Blueprint("govopen_guards", __name__)
+log = logging.getLogger(__name__)
 
 SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])|\x00")
 ALLOWED_ENDPOINTS = frozenset({"read", "edit", "delete", "search", "new"})
@@ -76,6 +79,26 @@ def keep_files_inert(answer: Response) -> Response:
         answer.headers["Content-Disposition"] = f"attachment;{filename}" if filename else "attachment"
     answer.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+@blueprint.after_app_request
+def count_download(answer: Response) -> Response:
+    """Whoever saves an uploaded file is one more download of it; a later part of a file is none. Nobody is recorded."""
+    endpoint, args = request.endpoint or "", request.view_args or {}
+    owner, _, name = endpoint.rpartition(".")
+    whole = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")
+    if name != "download" or not (owner == "resource" or owner.endswith("_resource")) or request.method != "GET":
+        return answer
+    if answer.status_code not in (200, 206, 302) or not whole:
+        return answer
+    resource = model.Session.get(model.Resource, str(args.get("resource_id")))
+    if resource is not None and resource.url_type == "upload" and not sealing.is_restricted_row(resource):
+        try:
+            figures.count_file(resource.id, resource.package_id)
+        except sa.exc.SQLAlchemyError:
+            model.Session.rollback()
+            log.warning("a download of %s was not counted", resource.id, exc_info=True)
     return answer
 
 
