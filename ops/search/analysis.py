@@ -20,7 +20,7 @@ from itertools import pairwise
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
 from ops.search.chinese import pinyin
-from ops.search.chinese.folding import normalize
+from ops.search.chinese.folding import normalize as normalize
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.chinese.synonyms import MAX_WORDS, SYNONYMS
 from ops.search.schema import Kind
@@ -130,13 +130,16 @@ def _latin(word: str, kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
     parts = _parts(word, stemmed)
     joined: list[str] = []
     run: list[str] = []
-    for index, (part, letters) in enumerate(parts):
-        run.append(part)
-        if index + 1 == len(parts) or parts[index + 1][1] != letters:
+    before = False
+    for part, letters in parts:
+        if letters is not before:
             if len(run) > 1:
-                joined.append(_finish("".join(run), stemmed))
-            run = []
-    return tuple(_finish(part, stemmed) for part, _ in parts), tuple(joined)
+                joined.append(_finish("".join(run), stemmed) if before else "".join(run))
+            run, before = [], letters
+        run.append(part)
+    if len(run) > 1:
+        joined.append(_finish("".join(run), stemmed) if before else "".join(run))
+    return tuple([_finish(part, stemmed) if letters else part for part, letters in parts]), tuple(joined)
 
 
 def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:

@@ -12,12 +12,14 @@ from tantivy import Occur as TOccur
 from tantivy import Query
 
 from ops.search import dismax, facets
+from ops.search.analysis import SYNONYM_WEIGHT
+from ops.search.assist import Assist, foreign_names
 from ops.search.compile import Compiler, Dismax
 from ops.search.engine import Engine, Snapshot
 from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import SEQUENCE
 from ops.search.local import parse_with_locals
-from ops.search.nodes import All, Node, Phrase
+from ops.search.nodes import All, Bool, Node, Occur, Phrase, Term
 from ops.search.schema import Kind, field_of
 from ops.search.sorting import By, Hit, Key, Sorter, parse_sort
 from ops.search.store import BIG_FIELDS
@@ -26,7 +28,7 @@ Parameters = Mapping[str, list[str]]
 
 MAX_ROWS = 100_000
 REFUSED = (
-    "group", "hl", "stats", "mlt", "spellcheck", "expand", "terms", "facet.pivot", "facet.range", "facet.interval",
+    "group", "stats", "mlt", "expand", "terms", "facet.pivot", "facet.range", "facet.interval",
     "facet.heatmap", "facet.date", "json", "json.facet", "json.filter", "json.query", "cursorMark", "shards", "rq",
     "bf", "boost", "uf", "stream.body", "collapse",
 )
@@ -64,6 +66,7 @@ class Select:
         self.parameters = parameters
         self.snapshot: Snapshot = engine.snapshot()
         self.now = engine.clock()
+        self._asked: tuple[str, Node | None, Dismax | None] = ("", None, None)
 
     def answer(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -78,6 +81,13 @@ class Select:
         sorter = Sorter(self.engine.schema, searcher, self._values)
         hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
         total = sorter.total
+        assist = Assist(self, *self._asked)
+        other = assist.forgive(main, total) if last(self.parameters, "forgive") != "false" else None
+        if other is not None:
+            query = self._filtered(other)
+            sorter = Sorter(self.engine.schema, searcher, self._values)
+            hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
+            total = sorter.total
         wanted = self._wanted()
         response: dict[str, Any] = {"numFound": total, "start": start, "numFoundExact": True}
         if "score" in wanted:
@@ -90,6 +100,7 @@ class Select:
         }
         if truth(self.parameters, "facet"):
             result["facet_counts"] = facets.counts(self, query)
+        result.update(assist.answer(hits, total if other is None else 0))
         result["responseHeader"]["QTime"] = int((time.perf_counter() - began) * 1000)
         return result
 
@@ -126,6 +137,7 @@ class Select:
             raise unsupported(f"The query parser {kind[:50]} (defType)")
         if kind == "lucene":
             query, node = self.lucene(text)
+            self._asked = (text, node, None)
             return query, isinstance(node, All)
         if not text.strip():
             text, kind = last(self.parameters, "q.alt"), "lucene"
@@ -142,8 +154,17 @@ class Select:
         if extended and dismax.has_operators(node):
             default = "0%"
         tie = dismax.number(self.parameters, "tie", 0.0)
-        compiler = self.compiler(Dismax(fields, tie, last(self.parameters, "mm") or default))
+        shape = Dismax(fields, tie, last(self.parameters, "mm") or default)
+        compiler = self.compiler(shape)
         query = compiler.query(node)
+        self._asked = (text, node, shape)
+        named = [Term(None, word) for word in dismax.words_of(node)]
+        if named and not dismax.has_operators(node):
+            ways = foreign_names([term.text for term in named])
+            others = [compiler.query(Bool(tuple((Occur.SHOULD, Term(None, word)) for word in way))) for way in ways]
+            if others:
+                weighted = [Query.boost_query(other, SYNONYM_WEIGHT) for other in others]
+                query = Query.disjunction_max_query([query, *weighted], 0.0)
         extra = self._phrase_boosts(compiler, text, node, tie)
         for boost in self.parameters.get("bq", []):
             if boost.strip():
@@ -183,6 +204,33 @@ class Select:
         for text in filters:
             clauses.append((TOccur.Must, Query.const_score_query(self.lucene(text)[0], 0.0)))
         return Query.boolean_query(clauses)
+
+    # -- for assistance ----------------------------------------------------------------------------------
+
+    @property
+    def default_field(self) -> str:
+        return last(self.parameters, "df", "text")
+
+    def truth(self, name: str) -> bool:
+        return truth(self.parameters, name)
+
+    def filtered(self, main: Query) -> Query:
+        """A query under the caller's filters."""
+        return self._filtered(main)
+
+    def count_of(self, text: str) -> int:
+        """How many documents another text would find under the same filters and fields."""
+        shape = self._asked[2] or Dismax(((self.default_field, 1.0),))
+        query = self.compiler(shape).query(dismax.parse_dismax(text))
+        return int(self.snapshot.searcher.search(self._filtered(query), 1).count)
+
+    def heads_of(self, hits: Sequence[tuple[Any, Any]]) -> list[dict[str, Any]]:
+        """Documents of (score, address) pairs in their order, without the big fields."""
+        if not hits:
+            return []
+        sequences = self.snapshot.searcher.fast_field_values(SEQUENCE, [address for _, address in hits])
+        heads = self.engine.store.heads(sequences)
+        return [heads[sequence] for sequence in sequences if sequence in heads]
 
     # -- documents ---------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import rjieba
 
+from ops.search.chinese import pinyin
+from ops.search.chinese.distance import one_apart
 from ops.search.chinese.folding import lines_of, normalize
 
 log = logging.getLogger("ops.search")
@@ -38,6 +40,8 @@ class Lexicon:
         self._jieba = rjieba.Jieba()
         self._lock = threading.Lock()
         self._known: set[str] = set()
+        self._by_sound: dict[str, list[str]] = {}
+        """Learned words by the reading of their first and of their last character."""
         self._unsaved: list[str] = []
         self._file: Path | None = None
         self.on_change: list[Callable[[], None]] = []
@@ -53,6 +57,13 @@ class Lexicon:
         """The words of a run, and the shorter words inside long ones."""
         found: list[str] = self._jieba.cut_for_search(run)
         return found
+
+    def knows(self, word: str) -> bool:
+        """Is it a word of a dictionary, not one that was guessed from its characters?"""
+        try:
+            return bool(self._jieba.has_word(word))
+        except RuntimeError:  # a word is being learned
+            return word in self._known
 
     def parts(self, word: str) -> tuple[str, ...]:
         """The shorter words that a long word is made of, when they cover it but for single characters."""
@@ -90,6 +101,9 @@ class Lexicon:
                 if not self._jieba.has_word(word):
                     self._jieba.add_word(word, None, None)
                 self._known.add(word)
+                sound = pinyin.readings(word)
+                for key in {sound[0], sound[-1]}:
+                    self._by_sound.setdefault(key, []).append(word)
                 return True
             except RuntimeError:
                 time.sleep(0.0005)
@@ -104,6 +118,22 @@ class Lexicon:
             return 0
         words = [word for word in terms_of(document) if word not in self._known]
         return self.add(words) if words else 0
+
+    def near(self, text: str, most: int = 5) -> list[str]:
+        """Learned words that read the same or are one slip away (of three characters or more), nearest first."""
+        sound = pinyin.readings(text)
+        alike: list[str] = []
+        other: list[str] = []
+        with self._lock:
+            words = [word for key in (sound[0], sound[-1]) for word in self._by_sound.get(key, ())]
+        for word in dict.fromkeys(words):
+            if word == text or abs(len(word) - len(text)) > 1:
+                continue
+            if len(word) == len(text) and pinyin.readings(word) == sound:
+                alike.append(word)
+            elif len(text) > 2 and len(word) > 2 and one_apart(text, word):
+                other.append(word)
+        return [*alike, *other][:most]
 
     # -- keeping ---------------------------------------------------------------------------------------
 

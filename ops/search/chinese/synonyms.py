@@ -37,8 +37,14 @@ class Synonyms:
             known += [other for other in others if other and other not in known and other != name]
 
     def of(self, name: str) -> tuple[str, ...]:
-        """What else a name may be called, in the order of the file."""
-        return tuple(self._found.get(name, ()))
+        """What else a name may be called, in the order of the file; for an English one only the Chinese names.
+
+        Among English words the engine stays with the analysis of CKAN's schema.
+        """
+        found = self._found.get(name)
+        if found is None:
+            return ()
+        return tuple(other for other in found if not other.isascii()) if name.isascii() else tuple(found)
 
     def __contains__(self, name: str) -> bool:
         return name in self._found
