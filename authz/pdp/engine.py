@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 import regorus
 
-from authz.pdp.bundle import check_bundle, load_engine, rule_path
+from authz.pdp.bundle import PolicySet, in_force, rule_path
 
 
 class EngineFailure(Exception):
@@ -29,18 +29,21 @@ class PolicyEngine(Protocol):
 class EmbeddedEngine:
     """Rego in process. Each thread has its own engine, because a regorus engine is bound to its thread.
 
-    Input and answer cross as JSON text: given Python objects, regorus 0.9 reads True and False as numbers, and it
-    cannot return a set of arrays.
+    A thread makes a new engine when another version of the policies has come into force, unless the engine was made
+    for one version. Input and answer cross as JSON text: given Python objects, regorus 0.9 reads True and False as
+    numbers, and it cannot return a set of arrays.
     """
 
-    def __init__(self) -> None:
-        check_bundle()
+    def __init__(self, policies: PolicySet | None = None) -> None:
+        (policies or in_force()).check()
+        self._policies = policies
         self._local = threading.local()
 
     def _engine(self) -> regorus.Engine:
-        engine = getattr(self._local, "engine", None)
-        if engine is None:
-            engine = self._local.engine = load_engine()
+        policies = self._policies or in_force()
+        if getattr(self._local, "policies", None) is not policies:
+            self._local.engine, self._local.policies = policies.engine(), policies
+        engine: regorus.Engine = self._local.engine
         return engine
 
     def evaluate(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:

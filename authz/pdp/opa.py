@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from opa_client import AsyncOpaClient, OpaClient
 
-from authz.pdp.bundle import check_bundle, policy_version, rego_files
+from authz.pdp.bundle import in_force
 from authz.pdp.engine import EngineFailure
 
 TIMEOUT_S = 1.5
@@ -35,34 +35,34 @@ class OpaEngine:
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        check_bundle()
+        in_force().check()
         self._options: dict[str, Any] = {**_address(url), "timeout": timeout_s, "retries": 0}
         self._client = OpaClient(**self._options)
         self._lock = threading.Lock()
-        self._pushed = False
+        self._pushed: str | None = None
         self._push_again_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._async_client: AsyncOpaClient | None = None
 
     def push(self) -> None:
         """Put the policies on the server; raises EngineFailure when it does not take them."""
+        policies = in_force()
         try:
-            for path in rego_files():
-                text = path.read_text(encoding="utf-8")
-                taken = self._client.update_policy_from_string(text, f"govopen/{path.stem}", rego_compat=False)
-                if not taken:
-                    raise EngineFailure(f"OPA did not take {path.name}")
+            for path in policies.rego:
+                name = f"govopen/{path.split('/')[0]}"
+                if not self._client.update_policy_from_string(policies.files[path], name, rego_compat=False):
+                    raise EngineFailure(f"OPA did not take {path}")
         except EngineFailure:
             raise
         except Exception as fault:
             raise EngineFailure(f"OPA did not take the policies: {type(fault).__name__}") from fault
-        self._pushed = True
-        log.info("policies %s are on the OPA server", policy_version())
+        self._pushed = policies.version
+        log.info("policies %s are on the OPA server", policies.version)
 
     def _ready(self) -> None:
-        if not self._pushed:
+        if self._pushed != in_force().version:
             with self._lock:
-                if not self._pushed:
+                if self._pushed != in_force().version:
                     if time.monotonic() < self._push_again_at:
                         raise EngineFailure("OPA did not take the policies a moment ago")
                     self._push_again_at = time.monotonic() + PUSH_PAUSE_S
@@ -74,18 +74,18 @@ class OpaEngine:
         try:
             answer = self._client.query_rule(dict(facts), f"govopen.{policy}", "decision")
         except Exception as fault:
-            self._pushed = False  # an OPA that was restarted has lost its policies
+            self._pushed = None  # an OPA that was restarted has lost its policies
             raise EngineFailure(f"{policy}: {type(fault).__name__}") from fault
         return self._result(policy, answer)
 
     async def evaluate_async(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not self._pushed:
+        if self._pushed != in_force().version:
             await asyncio.to_thread(self._ready)
         try:
             client = await self._async()
             answer = await client.query_rule(dict(facts), f"govopen.{policy}", "decision")
         except Exception as fault:
-            self._pushed = False
+            self._pushed = None
             raise EngineFailure(f"{policy}: {type(fault).__name__}") from fault
         return self._result(policy, answer)
 
@@ -101,7 +101,7 @@ class OpaEngine:
     def _result(self, policy: str, answer: Any) -> Mapping[str, Any]:
         result = answer.get("result") if isinstance(answer, dict) else None
         if not isinstance(result, dict):
-            self._pushed = False
+            self._pushed = None
             raise EngineFailure(f"{policy}: undefined")
         return result
 

@@ -34,20 +34,24 @@ class RolePolicy:
 
     @classmethod
     def read(cls, path: Path = POLICY_FILE) -> RolePolicy:
-        """Read the CSV; raises RolePolicyInvalid for a line of any other form."""
+        """Read the CSV file; raises RolePolicyInvalid for a line of any other form."""
+        return cls.parse(path.read_text(encoding="utf-8"), path.name)
+
+    @classmethod
+    def parse(cls, text: str, name: str = POLICY_FILE.name) -> RolePolicy:
+        """Read the CSV text; raises RolePolicyInvalid for a line of any other form."""
         permissions: list[tuple[str, str, str]] = []
         inherits: list[tuple[str, str]] = []
-        with path.open(encoding="utf-8", newline="") as lines:
-            for number, row in enumerate(csv.reader(lines), 1):
-                match [cell.strip() for cell in row]:
-                    case []:
-                        continue
-                    case ["p", role, scope, action] if scope in SCOPES and role and ":" in action:
-                        permissions.append((role, scope, action))
-                    case ["g", role, included] if role and included:
-                        inherits.append((role, included))
-                    case _:
-                        raise RolePolicyInvalid(f"{path.name} line {number}")
+        for number, row in enumerate(csv.reader(text.splitlines()), 1):
+            match [cell.strip() for cell in row]:
+                case []:
+                    continue
+                case ["p", role, scope, action] if scope in SCOPES and role and ":" in action:
+                    permissions.append((role, scope, action))
+                case ["g", role, included] if role and included:
+                    inherits.append((role, included))
+                case _:
+                    raise RolePolicyInvalid(f"{name} line {number}")
         return cls(tuple(permissions), tuple(inherits))
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from authz.decision import Decision, Effect
 from authz.foundation.errors import Forbidden, Reason
 from authz.foundation.identity import LABELS_ZH, SYSTEM, Identity, Role
-from authz.pdp.bundle import policy_version
+from authz.pdp.bundle import in_force, policy_version
 from authz.roles.index import RoleIndex, RolePolicy
 
 
@@ -21,10 +21,14 @@ class ActionNotPermitted(Forbidden):
     next_en = "If you need to, ask the security administrator for one of these roles: {roles_en}."
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
+def _compiled(text: str) -> RoleIndex:
+    return RoleIndex.compile(RolePolicy.parse(text))
+
+
 def current_index() -> RoleIndex:
-    """The index of the policy version this process runs; compiled once, never changed."""
-    return RoleIndex.compile(RolePolicy.read())
+    """The index of the policy version in force; compiled once per version, never changed."""
+    return _compiled(in_force().files["roles.csv"])
 
 
 def may(identity: Identity, action: str, organisation_id: str | None) -> Decision:

@@ -14,7 +14,7 @@ from authz.pdp import bundle
 from authz.pdp.engine import EmbeddedEngine
 from authz.pdp.opa import OpaEngine
 
-FOLDERS = sorted(path.parent for path in bundle.rego_files())
+FOLDERS = [bundle.POLICIES / name for name in bundle.packaged().names]
 EXAMPLES = [(folder, name) for folder in FOLDERS for name in ("example_allowed", "example_denied")]
 TEST_NAME = re.compile(r"^(test_\w+) if", re.MULTILINE)
 
@@ -52,7 +52,7 @@ def test_folder_is_whole(folder: Path) -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_rego_tests_in_process(folder: Path) -> None:
     text = (folder / f"{folder.name}_test.rego").read_text(encoding="utf-8")
-    engine = bundle.load_engine((folder / f"{folder.name}.rego", folder / f"{folder.name}_test.rego"))
+    engine = bundle.packaged().engine([f"{folder.name}/{folder.name}.rego", f"{folder.name}/{folder.name}_test.rego"])
     failed = []
     for name in TEST_NAME.findall(text):
         engine.set_input_json("{}")
@@ -75,22 +75,13 @@ def test_empty_input_is_denied() -> None:
         assert EmbeddedEngine().evaluate(folder.name, {})["effect"] == "deny"
 
 
-def test_bundle_calls_only_allowed_builtins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle.check_bundle.cache_clear()
-    bundle.check_bundle()
-    bad = tmp_path / "bad" / "bad.rego"
-    bad.parent.mkdir()
-    bad.write_text('package govopen.bad\n\ndecision := {"effect": http.send({"method": "get", "url": "x"}).body}\n')
-    monkeypatch.setattr(bundle, "POLICIES", tmp_path)
-    monkeypatch.setattr(bundle, "rego_files", lambda: (bad,))
-    bundle.check_bundle.cache_clear()
+def test_bundle_calls_only_allowed_builtins() -> None:
+    files = bundle.packaged().files
+    calls = 'package govopen.bad\n\ndecision := {"effect": http.send({"method": "get", "url": "x"}).body}\n'
     with pytest.raises(bundle.PolicyInvalid, match=r"http\.send"):
-        bundle.check_bundle()
-    bad.write_text("package govopen.bad\n\ndecision := {\n")
-    bundle.check_bundle.cache_clear()
+        bundle.PolicySet({**files, "bad/bad.rego": calls}).check()
     with pytest.raises(bundle.PolicyInvalid):
-        bundle.check_bundle()
-    bundle.check_bundle.cache_clear()
+        bundle.PolicySet({**files, "bad/bad.rego": "package govopen.bad\n\ndecision := {\n"}).check()
 
 
 def test_rego_tests_by_opa(opa_binary: str) -> None:
