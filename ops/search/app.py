@@ -17,6 +17,7 @@ from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.schema import SCHEMA_NAME, schema_xml
 from ops.search.select import Parameters, Select, last, truth
+from ops.search.suggest import Suggest
 from ops.search.update import read_update
 
 log = logging.getLogger("ops.search")
@@ -111,6 +112,8 @@ class SearchApp:
             return await self._update(scope, receive, query)
         if scope["method"] not in ("GET", "HEAD"):
             raise SearchFault("Method Not Allowed", 405)
+        if name == "suggest":
+            return await self._suggest(query)
         if name == "admin/ping":
             return 200, JSON, _json({"responseHeader": {"status": 0, "QTime": 0}, "status": "OK"})
         if name == "schema" or (name == "admin/file" and last(_parameters(query), "file") == "schema.xml"):
@@ -139,6 +142,12 @@ class SearchApp:
         generation, answer = await asyncio.get_running_loop().run_in_executor(self._pool, work)
         self._answers.put(generation, query, answer)
         return 200, JSON, answer
+
+    async def _suggest(self, query: bytes) -> Answer:
+        def work() -> bytes:
+            return _json(Suggest(self.engine, _parameters(query)).answer())
+
+        return 200, JSON, await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def _update(self, scope: Scope, receive: Receive, query: bytes) -> Answer:
         if scope["method"] != "POST":

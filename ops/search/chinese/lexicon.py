@@ -135,6 +135,21 @@ class Lexicon:
                 other.append(word)
         return [*alike, *other][:most]
 
+    def sounding(self, letters: str, most: int = 20) -> list[str]:
+        """Learned words that begin with the syllables or initials typed."""
+        found: list[str] = []
+        with self._lock:
+            groups = [words for sound, words in self._by_sound.items() if sound[0] == letters[0]]
+            words = list(dict.fromkeys(word for group in groups for word in group))
+        for word in words:
+            if pinyin.readings(word)[0][:1] != letters[0]:
+                continue
+            if pinyin.match_length(word, 0, letters) is not None:
+                found.append(word)
+                if len(found) >= most:
+                    break
+        return found
+
     # -- keeping ---------------------------------------------------------------------------------------
 
     def open(self, file: Path) -> None:

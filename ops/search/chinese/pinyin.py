@@ -102,7 +102,7 @@ def cuts(text: str, *, unfinished: bool) -> tuple[tuple[str, ...], ...]:
 def match_length(text: str, at: int, letters: str) -> tuple[int, bool] | None:
     """How many characters of a normalized text from ``at`` letters stand for, and whether all were initials.
 
-    Each character takes its whole reading, its initial, or (the last one) the start of its reading.
+    Each character takes itself, its whole reading, its initial, or (the last one) the start of its reading.
     """
     syllables = readings(text)
     best: tuple[int, bool] | None = None
@@ -120,6 +120,8 @@ def match_length(text: str, at: int, letters: str) -> tuple[int, bool] | None:
         reading, rest = syllables[place], letters[used:]
         if rest.startswith("'"):
             states.append((place, used + 1, short))
+        if rest[0] == text[place]:
+            states.append((place + 1, used + 1, short))
         if rest.startswith(reading):
             states.append((place + 1, used + len(reading), short and len(reading) == 1))
         elif reading.startswith(rest):
