@@ -90,6 +90,18 @@ class _Compiler:
         expression, kind = self.shown(field)
         return self.condition(expression, kind, one)
 
+    def ordered(self, name: str, descending: bool) -> str:
+        """A sort key: by what the caller sees, text by code point, no value last."""
+        field = self.known(name)
+        mask = self.obligations.masks.get(name)
+        if mask is not None and mask.kind in ("null", "hide"):
+            raise FilterNotAllowed(field=name, resource_id=self.data.resource_id)
+        expression, kind = self.shown(field)
+        if kind not in SQL_TYPES:
+            raise InvalidInput([FieldError(f"sort.{name}", "not_sortable", "该字段不能排序", "cannot be sorted by")])
+        collated = f'({expression}) COLLATE "C"' if kind == "text" else f"({expression})"
+        return f"{collated}{' DESC' if descending else ''} NULLS LAST"
+
     def imposed(self, one: RowFilter) -> str:
         """A filter of the grant: on the raw value of any field of the object."""
         field = self.data.by_name.get(one.field)
@@ -137,12 +149,15 @@ def compile_select(
     *,
     key: str = "_id",
     with_key: bool = False,
+    order: Sequence[tuple[str, bool]] = (),
 ) -> CompiledQuery:
     """The SELECT that shows what the permit allows of what the caller wants.
 
     ``requested_columns`` None is every column of the permit, in the object's order; ``filters`` are the caller's,
     AND-ed to the grant's row filter, which they can only narrow; ``limit`` rows; ``cursor`` the key of the last row
-    already seen; with a cursor or ``with_key`` rows come in order of ``key``. ``salt`` is the grant's, for hash masks.
+    already seen; with a cursor or ``with_key`` rows come in order of ``key``. ``order`` names fields, each with whether
+    it descends; rows that are equal in all of them come in order of ``key``; it does not go with a cursor.
+    ``salt`` is the grant's, for hash masks.
 
     Raises FilterNotAllowed (403) for columns outside the permit, InvalidInput (422) for values that do not fit their
     field, ObligationUnfulfillable (403) when a duty cannot be compiled: then nothing may be served.
@@ -171,8 +186,9 @@ def compile_select(
     sql = f"SELECT {', '.join(selected)} FROM {_source(data)} AS t"
     if where:
         sql += " WHERE " + " AND ".join(f"({one})" for one in where)
-    if ordered:
-        sql += f" ORDER BY t.{quoted(key)}"
+    sorts = [compiler.ordered(name, descending) for name, descending in order]
+    if ordered or sorts:
+        sql += f" ORDER BY {', '.join([*sorts, f't.{quoted(key)}'])}"
     if limit is not None:
         if not 0 <= limit <= LIMIT_MAX:
             raise InvalidInput([FieldError("limit", "out_of_range", "超出范围", "is out of range")])

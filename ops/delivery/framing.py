@@ -1,31 +1,19 @@
 """From PostgreSQL's COPY to the bytes of a format, with an exact count of the rows in every piece.
 
 PostgreSQL sends one protocol message per row and asyncpg hands over whole messages, so a piece never ends inside a
-row. JSON comes as COPY CSV whose quote and delimiter are control characters: JSON escapes every control character, so
-nothing in it is ever quoted, and the text needs no second pass.
+row. Cheap formats take each piece as it comes; the others collect pieces into batches and work on them in a thread.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-import orjson
-
-from authz.obligations import quoted
-
-MEDIA_TYPES = {
-    "csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8", "json": "application/json",
-}
-JSON_COPY: Mapping[str, Any] = {"format": "csv", "quote": "\x01", "delimiter": "\x02"}
-BOM = b"\xef\xbb\xbf"
+CSV_COPY: Mapping[str, Any] = {"format": "csv"}
 
 
 class Framing(Protocol):
-    """How rows become bytes: ``head``, then pieces, then ``tail``."""
+    """How rows become bytes: ``head``, then ``frame`` for piece after piece, then ``finish``."""
 
     @property
     def copy_options(self) -> Mapping[str, Any]: ...
@@ -34,13 +22,25 @@ class Framing(Protocol):
     def head(self) -> bytes: ...
 
     @property
-    def tail(self) -> bytes: ...
+    def batch_bytes(self) -> int:
+        """0: every piece by itself, in the event loop. Else pieces are collected up to so many bytes for a thread."""
 
-    def select(self, sql: str, columns: Sequence[str], types: Mapping[str, str]) -> str:
+    @property
+    def batch_first(self) -> int:
+        """Bytes of the first batch; the next ones double, so that the first rows leave soon."""
+
+    @property
+    def by_line(self) -> bool:
+        """Whether every row is one line of what ``frame`` gives, so that a part of it can be counted too."""
+
+    def select(self, sql: str) -> str:
         """The statement to COPY from, around the compiled one."""
 
-    def frame(self, piece: bytes | bytearray) -> tuple[bytes | bytearray, int]:
+    def frame(self, piece: bytes) -> tuple[bytes, int]:
         """Bytes to send for a piece of COPY output, and how many rows they hold."""
+
+    def finish(self) -> bytes:
+        """What comes after the last row."""
 
 
 def count_csv_rows(piece: bytes | bytearray) -> int:
@@ -48,82 +48,3 @@ def count_csv_rows(piece: bytes | bytearray) -> int:
     if b'"' not in piece:
         return piece.count(b"\n")
     return sum(part.count(b"\n") for part in piece.split(b'"')[::2])
-
-
-@dataclass
-class CsvFraming:
-    """CSV as PostgreSQL writes it (RFC 4180 quoting, LF, NULL empty, '' quoted), with our own header line.
-
-    With ``spreadsheet`` a BOM leads, and text that a spreadsheet would run as a formula gets an apostrophe before it.
-    """
-
-    columns: Sequence[str]
-    spreadsheet: bool = False
-    copy_options: Mapping[str, Any] = field(default_factory=lambda: {"format": "csv"})
-    tail: bytes = b""
-
-    @property
-    def head(self) -> bytes:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(self.columns)
-        return (BOM if self.spreadsheet else b"") + line.getvalue().encode()
-
-    def select(self, sql: str, columns: Sequence[str], types: Mapping[str, str]) -> str:
-        if not self.spreadsheet and "boolean" not in types.values():
-            return sql
-        return f"SELECT {', '.join(self._shown(name, types[name]) for name in columns)} FROM ({sql}) AS q"
-
-    def _shown(self, name: str, kind: str) -> str:
-        column = f"q.{quoted(name)}"
-        if kind == "boolean":
-            return f"{column}::text"
-        if not self.spreadsheet or kind in ("integer", "numeric", "date", "timestamp"):
-            return column
-        formula = r"E'^[=+\\-@\\t\\r]'"
-        number = r"E'^[+-]?[0-9]+(\\.[0-9]+)?$'"
-        text = f"({column})::text"
-        return f"CASE WHEN {text} ~ {formula} AND {text} !~ {number} THEN '''' || {text} ELSE {text} END"
-
-    def frame(self, piece: bytes | bytearray) -> tuple[bytes | bytearray, int]:
-        return piece, count_csv_rows(piece)
-
-
-@dataclass
-class JsonLinesFraming:
-    """One JSON object a line."""
-
-    copy_options: Mapping[str, Any] = field(default_factory=lambda: JSON_COPY)
-    head: bytes = b""
-    tail: bytes = b""
-
-    def select(self, sql: str, columns: Sequence[str], types: Mapping[str, str]) -> str:
-        if "json" in types.values():
-            shown = ", ".join(
-                f"x.{quoted(name)}::jsonb AS {quoted(name)}" if types[name] == "json" else f"x.{quoted(name)}"
-                for name in columns
-            )
-            sql = f"SELECT {shown} FROM ({sql}) AS x"
-        return f"SELECT row_to_json(q) FROM ({sql}) AS q"
-
-    def frame(self, piece: bytes | bytearray) -> tuple[bytes | bytearray, int]:
-        return piece, piece.count(b"\n")
-
-
-@dataclass
-class JsonFraming(JsonLinesFraming):
-    """One JSON object around an array of rows; ``facts`` come before the rows."""
-
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    tail: bytes = b"\n]}\n"
-    _first: bool = True
-
-    def __post_init__(self) -> None:
-        self.head = orjson.dumps(dict(self.facts))[:-1] + b',"items":[\n'
-
-    def frame(self, piece: bytes | bytearray) -> tuple[bytes | bytearray, int]:
-        rows = piece.count(b"\n")
-        lines = piece[:-1].replace(b"\n", b",\n")
-        if not self._first:
-            return b",\n" + lines, rows
-        self._first = False
-        return lines, rows

@@ -12,7 +12,9 @@ from authz import FieldError, InvalidInput, RowFilter
 from authz.model import FILTER_OPS
 from ops.delivery.refusals import KeyInAddress
 
-FORMATS = ("csv", "jsonl", "json")
+FORMATS = ("csv", "json", "jsonl", "parquet", "arrow", "xlsx", "geojson")
+ENCODINGS = ("utf-8", "gb18030")
+SORTS_MAX = 8
 ROWS_PAGE_MAX = 1_000
 ROWS_PAGE_DEFAULT = 100
 LIMIT_MAX = 10_000_000
@@ -22,7 +24,9 @@ KEY_PARAMETERS = frozenset({"key", "api_key", "apikey", "access_key", "access_to
 FILTER = re.compile(r"filter\[([^\[\]]{1,200})\](?:\[([^\[\]]{0,20})\])?")
 PURPOSE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
-DOWNLOAD_PARAMETERS = ("format", "columns", "limit", "purpose", "bom", "filter[字段]", "filter[字段][操作]")
+DOWNLOAD_PARAMETERS = (
+    "format", "columns", "sort", "limit", "purpose", "bom", "encoding", "filter[字段]", "filter[字段][操作]",
+)
 PAGE_PARAMETERS = ("columns", "limit", "cursor", "purpose", "filter[字段]", "filter[字段][操作]")
 
 
@@ -37,6 +41,8 @@ class DataQuery:
     purpose: str | None = None
     bom: bool = False
     cursor: str | None = None
+    sort: tuple[tuple[str, bool], ...] = ()
+    encoding: str = "utf-8"
 
     @property
     def fields(self) -> tuple[str, ...] | None:
@@ -103,8 +109,9 @@ class _Reader:
         self.fault(name, "out_of_range", f"应为 1 至 {most} 的整数", f"must be a whole number from 1 to {most}")
         return None
 
-    def choice(self, name: str, among: Iterable[str], default: str) -> str:
+    def choice(self, name: str, among: Iterable[str], default: str, *, fold: bool = False) -> str:
         text = self.plain.get(name, default)
+        text = text.lower() if fold else text
         if text not in among:
             known = "、".join(among)
             self.fault(name, "unknown_value", f"可用：{known}", f"must be one of {known}")
@@ -120,6 +127,29 @@ class _Reader:
         if len(set(names)) < len(names):
             self.fault("columns", "repeated_name", "字段重复", "names a field twice")
         return tuple(names)
+
+    def sort(self) -> tuple[tuple[str, bool], ...]:
+        """Fields to sort by, each with whether it descends (``-name``)."""
+        text = self.plain.get("sort")
+        if text is None:
+            return ()
+        keys = [(name.strip().removeprefix("-"), name.strip().startswith("-")) for name in text.split(",")]
+        if not all(name for name, _ in keys):
+            self.fault("sort", "empty_name", "字段名不能为空，用逗号分隔", "has an empty name; separate by commas")
+        if len({name for name, _ in keys}) < len(keys):
+            self.fault("sort", "repeated_name", "字段重复", "names a field twice")
+        if len(keys) > SORTS_MAX:
+            self.fault("sort", "too_many", f"最多 {SORTS_MAX} 个字段", f"has more than {SORTS_MAX} fields")
+        return tuple(keys)
+
+    def encoding(self, form: str) -> str:
+        found = self.choice("encoding", ENCODINGS, "utf-8", fold=True)
+        for name, given in (("encoding", found != "utf-8"), ("bom", self.plain.get("bom") == "1")):
+            if given and form != "csv":
+                self.fault(name, "csv_only", "只用于 format=csv", "is for format=csv only")
+        if found != "utf-8" and self.plain.get("bom") == "1":
+            self.fault("bom", "contradiction", "BOM 只用于 UTF-8", "goes with UTF-8 only")
+        return found
 
     def purpose(self) -> str | None:
         given = self.plain.get("purpose")
@@ -139,13 +169,17 @@ class _Reader:
             raise InvalidInput(self.errors)
 
 
-def read_download(params: QueryParams, purpose_header: str | None) -> DataQuery:
-    """The query of a download; raises InvalidInput naming every fault, KeyInAddress for a key in the address."""
+def read_download(params: QueryParams, purpose_header: str | None, preferred: str = "csv") -> DataQuery:
+    """The query of a download; raises InvalidInput naming every fault, KeyInAddress for a key in the address.
+
+    ``preferred`` is the format for a caller that names none by ``format``.
+    """
     reader = _Reader(params, DOWNLOAD_PARAMETERS, purpose_header)
+    form = reader.choice("format", FORMATS, preferred)
     query = DataQuery(
-        format=reader.choice("format", FORMATS, "csv"), columns=reader.columns(), filters=tuple(reader.filters),
+        format=form, columns=reader.columns(), filters=tuple(reader.filters),
         limit=reader.number("limit", LIMIT_MAX), purpose=reader.purpose(),
-        bom=reader.choice("bom", ("0", "1"), "0") == "1",
+        bom=reader.choice("bom", ("0", "1"), "0") == "1", sort=reader.sort(), encoding=reader.encoding(form),
     )
     reader.done()
     return query
@@ -170,6 +204,9 @@ def check_fields(query: DataQuery, known: Sequence[str]) -> None:
     for name in query.columns or ():
         if name not in known:
             errors.append(FieldError(f"columns.{name[:80]}", "unknown_field", zh, en))
+    for name, _ in query.sort:
+        if name not in known:
+            errors.append(FieldError(f"sort.{name[:80]}", "unknown_field", zh, en))
     for one in query.filters:
         if one.field not in known:
             errors.append(FieldError(f"filter.{one.field[:80]}", "unknown_field", zh, en))

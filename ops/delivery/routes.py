@@ -11,12 +11,12 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from authz import NotFound, Runtime, RuntimeDep
-from ops.delivery import pages, service
-from ops.delivery.framing import MEDIA_TYPES
+from ops.delivery import downloads, pages, service
+from ops.delivery.downloads import compiled_for, headers_of, media_type
+from ops.delivery.formats import MEDIA_TYPES
 from ops.delivery.loading import routes as loading
 from ops.delivery.parts import delivery_of
 from ops.delivery.query import read_download, read_page
-from ops.delivery.service import headers_of
 
 RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PURPOSE_HEADER = "x-govopen-purpose"
@@ -71,10 +71,10 @@ async def download(resource_id: str, request: Request, runtime: RuntimeDep) -> R
     query = read_download(request.query_params, request.headers.get(PURPOSE_HEADER))
     permit = await service.permit(parts, request, _known_shape(resource_id), query)
     if request.method == "HEAD":
-        compiled = permit.compile(query, limit=query.limit)
+        compiled = compiled_for(permit, query)
         headers = headers_of(permit, query, compiled.watermark)
-        return Response(headers=headers, media_type=MEDIA_TYPES[query.format])
-    return await service.download(permit, query)
+        return Response(headers=headers, media_type=media_type(query))
+    return await downloads.download(permit, query)
 
 
 @router.get("/data/v1/{resource_id}/rows", summary="分页读取 Rows by page", openapi_extra=PAGE_DOCS)

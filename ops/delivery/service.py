@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
 
 import asyncpg
 from starlette.requests import Request
-from starlette.responses import Response
 
-from authz import BEIJING, DataObject, GrantFacts, beijing_date, decide_async
+from authz import BEIJING, DataObject, GrantFacts, decide_async
 from authz.obligations import CompiledQuery, compile_select
-from billing.usage import Ask, Quota, Served
+from billing.usage import Ask, Quota
 from ops.delivery.access import (
     Access,
     address_of,
@@ -27,19 +22,16 @@ from ops.delivery.access import (
     question,
     require_scope,
 )
-from ops.delivery.connections import Lease, acquired
-from ops.delivery.framing import MEDIA_TYPES, CsvFraming, Framing, JsonFraming, JsonLinesFraming
+from ops.delivery.connections import acquired
+from ops.delivery.formats import FORMATS
 from ops.delivery.grants import Held
 from ops.delivery.limits import Rate
 from ops.delivery.parts import DeliveryParts, ProvenKeys
 from ops.delivery.query import DataQuery, check_fields
 from ops.delivery.refusals import DataNotLoaded, RowsPerCallExceeded
 from ops.delivery.sources import DATASTORE_OWN, location_of, with_columns
-from ops.delivery.stream import DataStream, Delivery
-from ops.delivery.watch import Running
 
 ROW_KEY = "_row"
-UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,8 @@ class Permit:
     def compile(self, query: DataQuery, **more: Any) -> CompiledQuery:
         salt = self.grant.salt if self.grant else ""
         return compile_select(
-            self.access.obligations, self.data, query.columns, query.filters, salt=salt, key=self.key, **more
+            self.access.obligations, self.data, query.columns, query.filters, salt=salt, key=self.key,
+            order=query.sort, **more,
         )
 
     @property
@@ -191,120 +184,9 @@ async def decide_without_rows(
         await decide_access(runtime, parts.decisions, request, data, grant, replace(query, columns=None))
 
 
-def framing_of(query: DataQuery, permit: Permit, compiled: CompiledQuery, usage_id: str | None) -> Framing:
-    if query.format == "csv":
-        return CsvFraming(compiled.columns, spreadsheet=query.bom)
-    if query.format == "jsonl":
-        return JsonLinesFraming()
-    facts = {
-        "resource_id": permit.data.resource_id, "title": permit.data.title, "version": permit.version,
-        "usage_id": usage_id, "watermark": compiled.watermark,
-        "fields": [
-            {"name": name, "title": permit.data.by_name[name].title, "type": shown_type(compiled.types[name])}
-            for name in compiled.columns
-        ],
-    }
-    return JsonFraming(facts=facts)
-
-
-def shown_type(kind: str) -> str:
+def shown_field(kind: str) -> str:
     """The field type as it is told to callers: what we do not know better is text."""
     return kind if kind in ("integer", "numeric", "date", "timestamp", "boolean") else "text"
-
-
-def headers_of(permit: Permit, query: DataQuery, watermark: str | None) -> dict[str, str]:
-    """Headers of a download, but for its usage."""
-    data = permit.data
-    stem = UNSAFE_IN_NAMES.sub("_", data.title or data.dataset_title or data.resource_id).strip(" ._") or "data"
-    plain = re.sub(r"[^A-Za-z0-9_-]", "", data.dataset_name or data.resource_id) or "data"
-    identity = repr((permit.version, query, permit.grant.id if permit.grant else None))
-    headers = {
-        **permit.limits,
-        "Content-Disposition": (
-            f'attachment; filename="{plain}.{query.format}"; filename*=UTF-8\'\'{quote(stem, safe="")}.{query.format}'
-        ),
-        "ETag": f'W/"{hashlib.sha256(identity.encode()).hexdigest()[:32]}"',
-        "X-Govopen-Version": permit.version,
-        "Cache-Control": "private, no-store" if permit.grant else "no-cache",
-        "X-Content-Type-Options": "nosniff",
-        "X-Accel-Buffering": "no",
-    }
-    if permit.grant:
-        headers["Vary"] = "Authorization"
-    if watermark:
-        headers["X-Govopen-Watermark"] = watermark
-    return headers
-
-
-async def download(permit: Permit, query: DataQuery) -> Response:
-    """Reserve and hand back the stream. Raises QuotaExhausted, RowsPerCallExceeded, Busy, DataNotLoaded."""
-    # Rows beyond a limit must be the same ones every time, so a limit puts them in order of their key.
-    compiled = permit.compile(query, limit=query.limit, cursor=0 if query.limit else None)
-    headers = headers_of(permit, query, compiled.watermark)
-    parts = permit.parts
-    grant = permit.grant
-    lease = await Lease.take(permit.pool)
-    running = Running(grant.id, permit.data.resource_id) if grant else None
-    try:
-        if grant is None or running is None:
-            await _still_there(lease, compiled)
-            framing = framing_of(query, permit, compiled, None)
-            delivery = Delivery(lease, _statement(framing, compiled), framing, _count_open(permit))
-        else:
-            parts.watch.add(running)
-            rows = await _count_rows(lease, compiled, permit.rows_max)
-            ask = permit.ask(compiled.columns, rows)
-            await parts.recorder.reserve(ask)
-            framing = framing_of(query, permit, compiled, ask.id)
-            headers["X-Govopen-Usage-Id"] = ask.id
-            delivery = Delivery(
-                lease, _statement(framing, compiled), framing,
-                lambda served: parts.recorder.settle(ask, served), rows_max=rows, running=running,
-                on_end=lambda: parts.watch.discard(running),
-            )
-    except BaseException:
-        if running is not None:
-            parts.watch.discard(running)
-        await asyncio.shield(lease.throw_away())
-        raise
-    return DataStream(delivery, headers, MEDIA_TYPES[query.format])
-
-
-def _statement(framing: Framing, compiled: CompiledQuery) -> str:
-    return framing.select(compiled.sql_literal, compiled.columns, compiled.types)
-
-
-def _count_open(permit: Permit) -> Callable[[Served], asyncio.Future[None] | None]:
-    parts, resource_id = permit.parts, permit.data.resource_id
-    day = beijing_date(parts.runtime.clock.now())
-
-    def settle(served: Served) -> None:
-        parts.recorder.count_open(resource_id, day, served.rows, served.bytes)
-
-    return settle
-
-
-async def _count_rows(lease: Lease, compiled: CompiledQuery, most: int | None) -> int:
-    """Exactly the rows that will be sent, read in the snapshot they will be sent from.
-
-    Beyond ``most`` nothing will be sent, so that counting stops at one more than that.
-    """
-    bound = f" LIMIT {most + 1:d}" if most is not None else ""
-    try:
-        rows: int = await lease.connection.fetchval(
-            f"SELECT count(*) FROM (SELECT 1 FROM ({compiled.sql}) AS p{bound}) AS q", *compiled.params
-        )
-    except asyncpg.UndefinedTableError as fault:
-        raise DataNotLoaded from fault
-    return rows
-
-
-async def _still_there(lease: Lease, compiled: CompiledQuery) -> None:
-    """Fail before the first byte when the table went away meanwhile, and bind it to the snapshot."""
-    try:
-        await lease.connection.fetchval(f"SELECT 1 FROM ({compiled.sql}) AS q LIMIT 1", *compiled.params)
-    except asyncpg.UndefinedTableError as fault:
-        raise DataNotLoaded from fault
 
 
 async def describe(parts: DeliveryParts, request: Request, resource_id: str) -> dict[str, Any]:
@@ -328,12 +210,12 @@ async def describe(parts: DeliveryParts, request: Request, resource_id: str) -> 
         "valid_until": grant.valid_until.astimezone(BEIJING).isoformat() if grant else None,
         "fields": [
             {
-                "name": one.name, "title": one.title, "type": shown_type(one.type), "grade": one.grade.value,
+                "name": one.name, "title": one.title, "type": shown_field(one.type), "grade": one.grade.value,
                 "open_attribute": one.open_attribute.value, "description": one.description,
                 "mask": str(masks.get(one.name) or one.mask or "") or None,
                 "available": one.name in allowed,
             }
             for one in data.fields
         ],
-        "formats": ["csv", "jsonl", "json"],
+        "formats": list(FORMATS),
     }

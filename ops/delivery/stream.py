@@ -15,6 +15,7 @@ from billing.usage import Served
 from billing.usage.model import Outcome
 from ops.delivery.connections import Lease
 from ops.delivery.framing import Framing
+from ops.delivery.pump import pump
 from ops.delivery.watch import Running
 
 log = logging.getLogger("govopen.delivery")
@@ -28,10 +29,6 @@ SETTLE_WAIT_S = 3.0
 
 class ClientStalled(Exception):
     """The client took nothing for STALL_S seconds."""
-
-
-class Overrun(Exception):
-    """More rows came than were reserved: nothing beyond the reservation may be sent."""
 
 
 @dataclass
@@ -91,35 +88,30 @@ class DataStream(Response):
         await self.delivery.lease.throw_away()
 
     async def _send_all(self, send: Send) -> None:
-        """Start, head, rows, tail. Rows count as sent when they are handed over, not when they are fetched."""
-        delivery, framing = self.delivery, self.delivery.framing
+        """Start, head, rows, end. Rows count as sent when they are handed over, not when they are fetched."""
+        delivery = self.delivery
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        pieces: list[bytes | bytearray] = [framing.head] if framing.head else []
-        size, rows = len(framing.head), 0
+        pieces: list[bytes] = []
+        size = rows = 0
 
         async def flush() -> None:
             nonlocal pieces, size, rows
-            body = b"".join(pieces)
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self._rows += rows
             self._bytes += len(body)
             pieces, size, rows = [], 0, 0
             if body:
                 await _hand_over(send, {"type": "http.response.body", "body": body, "more_body": True})
 
-        async def take(piece: bytes) -> None:
+        async def take(body: bytes, count: int) -> None:
             nonlocal size, rows
-            framed, count = framing.frame(piece)
-            if delivery.rows_max is not None and self._rows + rows + count > delivery.rows_max:
-                raise Overrun
-            pieces.append(framed)
-            size += len(framed)
+            pieces.append(body)
+            size += len(body)
             rows += count
             if size >= SEND_BYTES or not self._bytes:
                 await flush()
 
-        await delivery.lease.connection.copy_from_query(delivery.sql, output=take, **framing.copy_options)
-        if framing.tail:
-            pieces.append(framing.tail)
+        await pump(delivery.lease.connection, delivery.sql, delivery.framing, take, delivery.rows_max)
         await flush()
 
 

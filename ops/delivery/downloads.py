@@ -1,0 +1,158 @@
+"""Whole and filtered downloads: one snapshot, reserved before the first byte, in the format that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+import asyncpg
+from starlette.responses import Response
+
+from authz import beijing_date
+from authz.obligations import CompiledQuery
+from billing.usage import Served
+from ops.delivery.connections import Lease
+from ops.delivery.formats import FORMATS, About, Wish, framing_for
+from ops.delivery.framing import Framing
+from ops.delivery.query import DataQuery
+from ops.delivery.refusals import DataNotLoaded
+from ops.delivery.service import Permit
+from ops.delivery.stream import DataStream, Delivery
+from ops.delivery.watch import Running
+
+UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+
+
+def media_type(query: DataQuery) -> str:
+    kind = FORMATS[query.format].media_type
+    return kind.replace("utf-8", query.encoding) if query.format == "csv" else kind
+
+
+def disposition(permit: Permit, query: DataQuery) -> str:
+    """Content-Disposition with the Chinese title as the file's name."""
+    data, suffix = permit.data, FORMATS[query.format].suffix
+    stem = UNSAFE_IN_NAMES.sub("_", data.title or data.dataset_title or data.resource_id).strip(" ._") or "data"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "", data.dataset_name or data.resource_id) or "data"
+    return f"attachment; filename=\"{plain}.{suffix}\"; filename*=UTF-8''{quote(stem, safe='')}.{suffix}"
+
+
+def headers_of(permit: Permit, query: DataQuery, watermark: str | None) -> dict[str, str]:
+    """Headers of a download, but for its usage."""
+    identity = repr((permit.version, query, permit.grant.id if permit.grant else None))
+    headers = {
+        **permit.limits,
+        "Content-Disposition": disposition(permit, query),
+        "ETag": f'W/"{hashlib.sha256(identity.encode()).hexdigest()[:32]}"',
+        "X-Govopen-Version": permit.version,
+        "Cache-Control": "private, no-store" if permit.grant else "no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "X-Accel-Buffering": "no",
+        "Vary": "Accept, Authorization" if permit.grant else "Accept, Accept-Encoding",
+    }
+    if watermark:
+        headers["X-Govopen-Watermark"] = watermark
+    return headers
+
+
+def compiled_for(permit: Permit, query: DataQuery) -> CompiledQuery:
+    """The one SELECT. Rows beyond a limit must be the same ones every time, so a limit puts them in key order."""
+    return permit.compile(query, limit=query.limit, cursor=0 if query.limit and not query.sort else None)
+
+
+async def download(permit: Permit, query: DataQuery) -> Response:
+    """Reserve and hand back the stream.
+
+    Raises QuotaExhausted, RowsPerCallExceeded, Busy, DataNotLoaded, and what the format cannot hold.
+    """
+    compiled = compiled_for(permit, query)
+    headers = headers_of(permit, query, compiled.watermark)
+    lease = await Lease.take(permit.pool)
+    running = Running(permit.grant.id, permit.data.resource_id) if permit.grant else None
+    try:
+        if running is None:
+            await _still_there(lease, compiled)
+            framing = await framing_of(lease, permit, query, compiled, None)
+            delivery = Delivery(lease, compiled.sql_literal, framing, _count_open(permit))
+        else:
+            delivery = await _metered(lease, permit, query, compiled, running, headers)
+    except BaseException:
+        if running is not None:
+            permit.parts.watch.discard(running)
+        await asyncio.shield(lease.throw_away())
+        raise
+    return DataStream(delivery, headers, media_type(query))
+
+
+async def _metered(
+    lease: Lease, permit: Permit, query: DataQuery, compiled: CompiledQuery, running: Running, headers: dict[str, str]
+) -> Delivery:
+    """Count, check the format, reserve: in this order, so that nothing is reserved that cannot be sent."""
+    parts = permit.parts
+    parts.watch.add(running)
+    rows = await _count_rows(lease, compiled, permit.rows_max)
+    ask = permit.ask(compiled.columns, rows)
+    framing = None
+    if permit.rows_max is None or rows <= permit.rows_max:
+        framing = await framing_of(lease, permit, query, compiled, ask.id)
+    await parts.recorder.reserve(ask)
+    assert framing is not None  # noqa: S101 - more than rows_max cannot be reserved
+    headers["X-Govopen-Usage-Id"] = ask.id
+    return Delivery(
+        lease,
+        compiled.sql_literal,
+        framing,
+        lambda served: parts.recorder.settle(ask, served),
+        rows_max=rows,
+        running=running,
+        on_end=lambda: parts.watch.discard(running),
+    )
+
+
+async def framing_of(
+    lease: Lease, permit: Permit, query: DataQuery, compiled: CompiledQuery, usage_id: str | None
+) -> Framing:
+    """The framing, made in the delivery's snapshot; raises what the format cannot hold, and DataNotLoaded."""
+    data = permit.data
+    about = About(data.resource_id, data.title, permit.version, usage_id, compiled.watermark)
+    titles = {one.name: one.title for one in data.fields}
+    wish = Wish(query.format, query.bom, query.encoding)
+    try:
+        return await framing_for(lease.connection, compiled, titles, about, wish)
+    except asyncpg.UndefinedTableError as fault:
+        raise DataNotLoaded from fault
+
+
+def _count_open(permit: Permit) -> Callable[[Served], asyncio.Future[None] | None]:
+    parts, resource_id = permit.parts, permit.data.resource_id
+    day = beijing_date(parts.runtime.clock.now())
+
+    def settle(served: Served) -> None:
+        parts.recorder.count_open(resource_id, day, served.rows, served.bytes)
+
+    return settle
+
+
+async def _count_rows(lease: Lease, compiled: CompiledQuery, most: int | None) -> int:
+    """Exactly the rows that will be sent, read in the snapshot they will be sent from.
+
+    Beyond ``most`` nothing will be sent, so that counting stops at one more than that.
+    """
+    bound = f" LIMIT {most + 1:d}" if most is not None else ""
+    try:
+        rows: int = await lease.connection.fetchval(
+            f"SELECT count(*) FROM (SELECT 1 FROM ({compiled.sql}) AS p{bound}) AS q", *compiled.params
+        )
+    except asyncpg.UndefinedTableError as fault:
+        raise DataNotLoaded from fault
+    return rows
+
+
+async def _still_there(lease: Lease, compiled: CompiledQuery) -> None:
+    """Fail before the first byte when the table went away meanwhile, and bind it to the snapshot."""
+    try:
+        await lease.connection.fetchval(f"SELECT 1 FROM ({compiled.sql}) AS q LIMIT 1", *compiled.params)
+    except asyncpg.UndefinedTableError as fault:
+        raise DataNotLoaded from fault
