@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
 import asyncpg
+import orjson
 
 from authz.decision import Decision, DecisionRequest
+from authz.pdp.decide import policy_input
 
 
 def worth_recording(request: DecisionRequest, decision: Decision) -> bool:
@@ -15,12 +18,20 @@ def worth_recording(request: DecisionRequest, decision: Decision) -> bool:
     return not decision.permitted or request.object.restricted
 
 
+def facts_of(request: DecisionRequest) -> tuple[str, str]:
+    """Digest and JSON of what the policy was told, without the instant: by it the decision can be made again."""
+    facts = policy_input(request)
+    del facts["now"]
+    text = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest(), text.decode()
+
+
 async def record_decision(
     tx: asyncpg.Connection, request: DecisionRequest, decision: Decision, request_id: str
 ) -> bool:
     """Add the decision to ``authz.decision_log`` when it is worth recording; returns whether it was.
 
-    Codes and ids only: neither the values of filters nor the address of the caller are kept here.
+    Codes, ids and the catalogue's facts: neither the values of filters nor the address of the caller are kept here.
     """
     return bool(await record_decisions(tx, [(request, decision, request_id, request.now)]))
 
@@ -29,23 +40,32 @@ async def record_decisions(
     tx: asyncpg.Connection, taken: Iterable[tuple[DecisionRequest, Decision, str, datetime]]
 ) -> int:
     """``record_decision`` for many: (request, decision, request id, at); returns how many were worth recording."""
-    rows = [
-        (
+    rows, facts = [], dict[str, str]()
+    for request, decision, request_id, at in taken:
+        if not worth_recording(request, decision):
+            continue
+        digest, text = facts_of(request)
+        facts[digest] = text
+        rows.append((
             at, request_id, request.subject_kind, request.subject_id, request.action, request.channel,
             request.object.resource_id, request.grant.id if request.grant else None, decision.effect.value,
-            ",".join(decision.codes), decision.policy_version,
-        )
-        for request, decision, request_id, at in taken if worth_recording(request, decision)
-    ]
+            ",".join(decision.codes), decision.policy_version, digest,
+        ))
     if rows:
         await tx.execute(
+            "INSERT INTO authz.decision_facts (digest, facts) SELECT digest, facts::jsonb"
+            " FROM unnest($1::text[], $2::text[]) AS n (digest, facts) ORDER BY digest ON CONFLICT DO NOTHING",
+            list(facts), list(facts.values()),
+        )
+        await tx.execute(
             "INSERT INTO authz.decision_log (at, request_id, subject_kind, subject_id, action, channel, resource_id,"
-            " grant_id, effect, reasons, policy_version)"
+            " grant_id, effect, reasons, policy_version, facts_digest)"
             " SELECT at, request_id, subject_kind, subject_id, action, channel, resource_id, grant_id, effect,"
-            " string_to_array(reasons, ','), policy_version FROM unnest($1::timestamptz[], $2::text[], $3::text[],"
-            " $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])"
+            " string_to_array(reasons, ','), policy_version, facts_digest"
+            " FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
+            " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])"
             " AS n (at, request_id, subject_kind, subject_id, action, channel, resource_id, grant_id, effect,"
-            " reasons, policy_version)",
+            " reasons, policy_version, facts_digest)",
             *(list(column) for column in zip(*rows, strict=True)),
         )
     return len(rows)

@@ -12,7 +12,7 @@ import redis.asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from authz import CkanIdentities, Clock, Runtime, Settings, ShiftedClock, SystemClock, open_pool
+from authz import CkanIdentities, Clock, Runtime, Settings, ShiftedClock, SystemClock, open_pool, versions
 from ops.audit import PostgresAuditLog
 
 CLOCK_REFRESH_S = 0.5
@@ -61,11 +61,15 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             except Exception as away:  # keep the last known shift until the database is back
                 log.warning("the clock could not be read: %s", type(away).__name__)
 
-    follower = asyncio.create_task(follow()) if settings.demo else None
+    async with pool.acquire() as connection:
+        await versions.load_policies(connection)
+    followers = [asyncio.create_task(versions.follow_policies(pool))]
+    if settings.demo:
+        followers.append(asyncio.create_task(follow()))
     try:
         yield runtime
     finally:
-        if follower:
+        for follower in followers:
             follower.cancel()
         await identities.close()
         await runtime.redis.aclose()

@@ -64,7 +64,7 @@ async def decide_async(request: DecisionRequest, engine: PolicyEngine | None = N
     return _read(request, answer)
 
 
-def _stamp(at: datetime) -> str:
+def stamp(at: datetime) -> str:
     """An instant as text of fixed width, so that text order is time order in every engine."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
@@ -114,7 +114,7 @@ def policy_input(request: DecisionRequest) -> dict[str, Any]:
         "subject": {"kind": request.subject_kind, "id": request.subject_id},
         "action": request.action,
         "channel": request.channel,
-        "now": _stamp(request.now),
+        "now": stamp(request.now),
         "purpose": request.purpose,
         "purpose_class": request.purpose_class,
         "scenario": request.scenario,
@@ -143,8 +143,8 @@ def policy_input(request: DecisionRequest) -> dict[str, Any]:
             "purpose": grant.purpose,
             "purpose_class": str(grant.purpose_class),
             "scenario": grant.scenario,
-            "valid_from": _stamp(grant.valid_from),
-            "valid_until": _stamp(grant.valid_until),
+            "valid_from": stamp(grant.valid_from),
+            "valid_until": stamp(grant.valid_until),
             "agreement": grant.agreement_id is not None,
             "consent_of_provider": grant.consent_of_provider,
             "risk_assessed": grant.risk_assessment_id is not None,

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from authz.routes import authzen, objects, people
+from authz.routes import authzen, objects, people, policies
 
 router = APIRouter()
-for part in (objects.router, people.router, authzen.router):
+for part in (objects.router, people.router, authzen.router, policies.router):
     router.include_router(part)
