@@ -15,8 +15,9 @@ import orjson
 
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
+from ops.search.parameters import Parameters, last, truth
 from ops.search.schema import SCHEMA_NAME, schema_xml
-from ops.search.select import Parameters, Select, last, truth
+from ops.search.select import Select
 from ops.search.suggest import Suggest
 from ops.search.update import read_update
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,11 +13,13 @@ from tantivy import FieldType, Query, Schema
 from tantivy import Occur as TOccur
 
 from ops.search import analysis, nodes
+from ops.search.boosting import UNIT
 from ops.search.dates import format_date, parse_date
 from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of, sequence_of
 from ops.search.mm import minimum_should_match
 from ops.search.nodes import Joker, Node, Occur
+from ops.search.regex import rewrite
 from ops.search.schema import Kind, field_of
 
 MAX_PATTERN = 500
@@ -34,6 +37,8 @@ class Dismax:
     fields: tuple[tuple[str, float], ...]
     tie: float = 0.0
     mm: str = "100%"
+    extended: bool = False
+    """Is it edismax, where a word's parts are joined by the default operator?"""
 
 
 @dataclass(slots=True)
@@ -51,6 +56,8 @@ class Compiler:
             return Query.empty_query()
         if isinstance(node, nodes.Bool):
             return self._bool(node, top=True) or Query.empty_query()
+        if isinstance(node, nodes.All):
+            return Query.all_query()
         return self._node(node) or Query.empty_query()
 
     # -- structure -------------------------------------------------------------------------------------
@@ -64,10 +71,10 @@ class Compiler:
                 if inner is None:
                     return None
                 if node.constant:
-                    return Query.const_score_query(inner, node.factor)
+                    return Query.const_score_query(inner, node.factor * UNIT)
                 return Query.boost_query(inner, node.factor)
             case nodes.All():
-                return Query.all_query()
+                return _alike(Query.all_query())
             case _:
                 return self._leaf(node)
 
@@ -82,7 +89,7 @@ class Compiler:
         if all(occur is Occur.MUST_NOT for occur, _ in clauses):
             if not top:
                 return Query.empty_query()
-            clauses.append((Occur.MUST, Query.const_score_query(Query.all_query(), 1.0)))
+            clauses.append((Occur.MUST, _alike(Query.all_query())))
         subqueries = [(_OCCUR[occur], compiled) for occur, compiled in clauses]
         optional = sum(occur is Occur.SHOULD for occur, _ in clauses)
         if top and self.dismax is not None and optional:
@@ -124,17 +131,32 @@ class Compiler:
             case nodes.Phrase():
                 return self._phrase(name, kind, node.text, node.slop)
             case nodes.Exists():
-                return self._exact(EXACT, SEP + name)
+                return _alike(self._exact(EXACT, SEP + name))
             case nodes.Range():
                 return self._range(name, kind, node)
             case nodes.Wildcard():
                 return self._wildcard(name, kind, node)
+            case nodes.Regex():
+                form = self._form(kind)
+                return self._automaton(place_of(name), rewrite(node.pattern, form))
             case nodes.Fuzzy():
                 return self._fuzzy(name, kind, node)
         raise unsupported(type(node).__name__)
 
     def _exact(self, place: str, term: str) -> Query:
         return Query.term_query(self.schema, place, term, "basic") if fits(term) else Query.empty_query()
+
+    def _valued(self, name: str, kind: Kind, text: str) -> Query:
+        """An exact value; it scores by how rare it is, as in Solr, where such a field has no length."""
+        if kind in (Kind.DATE, Kind.INT):
+            return _alike(self._exact(EXACT, name + SEP + self._value(name, kind, text)))
+        term = name + SEP + text
+        if not fits(term):
+            return Query.empty_query()
+        having = self.searcher.doc_freq(EXACT, SEP + name)
+        matching = self.searcher.doc_freq(EXACT, term)
+        rarity = math.log(1 + (having - matching + 0.5) / (matching + 0.5)) if matching else 0.0
+        return Query.const_score_query(self._exact(EXACT, term), max(rarity, 0.0))
 
     def _value(self, name: str, kind: Kind, text: str) -> str:
         """The canonical text of an exact value."""
@@ -149,14 +171,16 @@ class Compiler:
         if kind is Kind.NGRAM:
             return self._ngram(place, text)
         if not kind.is_text:
-            return self._exact(place, prefix + self._value(name, kind, text))
+            return self._valued(name, kind, text)
         pieces = analysis.query_pieces(text, kind)
         if not pieces:
             return None
-        found = [self._piece(place, prefix, piece) for piece in pieces]
-        if len(found) == 1:
+        weak = [self._piece(place, prefix, piece) for piece in pieces if piece.weak]
+        found = [self._piece(place, prefix, piece) for piece in pieces if not piece.weak]
+        if len(pieces) == 1:
             return found[0]
-        if self.dismax is None and self.conjunction:
+        loose = self.dismax is not None and (not self.dismax.extended or analysis.has_cjk(text))
+        if self.conjunction and not loose:
             query = Query.boolean_query([(TOccur.Must, one) for one in found])
         else:
             needed = minimum_should_match(self.dismax.mm, len(found)) if self.dismax else 1
@@ -165,9 +189,8 @@ class Compiler:
             )
         if analysis.has_cjk(text):
             run = self._sequence(place, prefix, analysis.phrase_terms(text, kind), 0)
-            return Query.boolean_query(
-                [(TOccur.Must, query), (TOccur.Should, Query.boost_query(run, RUN_WEIGHT))]
-            )
+            better = [(TOccur.Should, one) for one in (*weak, Query.boost_query(run, RUN_WEIGHT))]
+            return Query.boolean_query([(TOccur.Must, query), *better])
         return query
 
     def _piece(self, place: str, prefix: str, piece: analysis.Piece) -> Query:
@@ -194,7 +217,7 @@ class Compiler:
         if kind is Kind.NGRAM:
             return self._ngram(place, text)
         if not kind.is_text:
-            return self._exact(place, prefix + self._value(name, kind, text))
+            return self._valued(name, kind, text)
         terms = analysis.phrase_terms(text, kind)
         return self._sequence(place, prefix, terms, slop) if terms else None
 
@@ -213,13 +236,13 @@ class Compiler:
 
     def _range(self, name: str, kind: Kind, node: nodes.Range) -> Query:
         if node.lower is None and node.upper is None:
-            return self._exact(EXACT, SEP + name)
+            return _alike(self._exact(EXACT, SEP + name))
         if name in COLUMNS:
             low, high = (self._number(name, kind, bound) for bound in (node.lower, node.upper))
-            return Query.range_query(
+            return _alike(Query.range_query(
                 self.schema, name, FieldType.Integer, low, high,
                 node.include_lower or low is None, node.include_upper or high is None,
-            )
+            ))
         place, prefix = place_of(name)
         bounds = []
         for bound in (node.lower, node.upper):
@@ -242,7 +265,7 @@ class Compiler:
             found.append(term)
         if not found:
             return Query.empty_query()
-        return Query.const_score_query(Query.term_set_query(self.schema, place, found), 1.0)
+        return _alike(Query.term_set_query(self.schema, place, found))
 
     def _number(self, name: str, kind: Kind, text: str | None) -> int | None:
         if text is None:
@@ -256,7 +279,7 @@ class Compiler:
         parts: list[str | Joker] = []
         for item in node.pattern:
             parts.append(item if isinstance(item, Joker) or not kind.is_text else analysis.wildcard_form(item, kind))
-        regex = _META.sub(r"\\\1", prefix)
+        regex = ""
         last: str | Joker | None = None
         for item in parts:
             if isinstance(item, Joker):
@@ -265,17 +288,27 @@ class Compiler:
             else:
                 regex += _META.sub(r"\\\1", item)
             last = item
-        try:
-            query = Query.regex_query(self.schema, place, regex)
-        except ValueError as error:
-            raise SearchFault(f"The wildcard is too complex: {error}") from error
+        query = self._automaton((place, prefix), regex)
         literal = "".join(item for item in parts if not isinstance(item, Joker))
         if kind in (Kind.TEXT, Kind.TEXT_GENERAL) and analysis.has_cjk(literal) and last is Joker.ANY:
             inner = [item for item in parts if item is not Joker.ANY]
             if not any(isinstance(item, Joker) for item in inner) and Joker.ANY not in parts[1:-1]:
                 run = self._sequence(place, prefix, analysis.phrase_terms(literal, kind), 0)
                 query = Query.boolean_query([(TOccur.Should, query), (TOccur.Should, run)])
-        return Query.const_score_query(query, 1.0)
+        return _alike(query)
+
+    def _automaton(self, place: tuple[str, str], regex: str) -> Query:
+        """Terms of one field that an expression covers."""
+        try:
+            query = Query.regex_query(self.schema, place[0], _META.sub(r"\\\1", place[1]) + regex)
+        except ValueError as error:
+            raise SearchFault(f"The pattern is too complex: {error}") from error
+        return _alike(query)
+
+    @staticmethod
+    def _form(kind: Kind) -> Callable[[str], str]:
+        """What the analysis does to a literal of a pattern."""
+        return (lambda text: analysis.wildcard_form(text, kind)) if kind.is_text else str
 
     def _fuzzy(self, name: str, kind: Kind, node: nodes.Fuzzy) -> Query:
         place, prefix = place_of(name)
@@ -292,6 +325,11 @@ class Compiler:
         """Is there another field so alike that edits could lead from one's terms to the other's?"""
         names = (term[1:] for term, _ in self.searcher.terms_with_prefix(EXACT, SEP))
         return any(other != name and _close(name, other, distance) for other in names)
+
+
+def _alike(query: Query) -> Query:
+    """Every hit scores one, in Solr's measure."""
+    return Query.const_score_query(query, UNIT)
 
 
 def _close(one: str, two: str, distance: int) -> bool:

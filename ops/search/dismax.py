@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ops.search import nodes
@@ -60,13 +60,20 @@ def _strip_operators(match: re.Match[str]) -> str:
     return run[:blank] + " "
 
 
-def parse_edismax(text: str) -> Node | None:
-    """Lucene's grammar where it fits; a text that is not in it is searched for as it stands."""
+def _any_field(_: str) -> bool:
+    return True
+
+
+def parse_edismax(text: str, allowed: Callable[[str], bool] = _any_field, *, conjunction: bool = False) -> Node | None:
+    """Lucene's grammar where it fits; a text that is not in it is searched for as it stands.
+
+    ``allowed`` says which fields the text may name.
+    """
     try:
-        return parse(text, conjunction=False)
+        return parse(text, conjunction=conjunction, extended=allowed)
     except QuerySyntaxFault:
         escaped = _ALL_ESCAPED.sub(_escape, text)
-        return parse(_WORDS.sub(lambda match: match[1].lower(), escaped), conjunction=False)
+        return parse(_WORDS.sub(lambda match: match[1].lower(), escaped), conjunction=conjunction)
 
 
 def _escape(match: re.Match[str]) -> str:

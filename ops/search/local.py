@@ -1,6 +1,6 @@
 """Local parameters at the start of a query: ``{!bool must=bees}``, ``{!term f=tags}air quality``.
 
-Spoken: ``lucene`` (q.op), ``bool`` (must, should, must_not, filter), ``term``, ``terms``, ``field`` and ``prefix``.
+Spoken: ``lucene`` (q.op, df), ``bool`` (must, should, must_not, filter), ``term``, ``terms``, ``field`` and ``prefix``.
 CKAN lets none of them through unless its ``ckan.search.solr_allowed_query_parsers`` names them. References to other
 parameters (``$name``) and every other parser are refused.
 """
@@ -24,27 +24,28 @@ _OCCURS = {"must": Occur.MUST, "should": Occur.SHOULD, "must_not": Occur.MUST_NO
 Parameters = list[tuple[str, str]]
 
 
-def parse_with_locals(text: str, *, conjunction: bool, depth: int = 0) -> Node | None:
+def parse_with_locals(text: str, *, conjunction: bool, field: str | None = None, depth: int = 0) -> Node | None:
     """A query in Lucene's grammar, or in the parser that its local parameters name."""
     stripped = text.lstrip()
     if not stripped.startswith("{!"):
-        return parse(text, conjunction=conjunction)
+        return parse(text, conjunction=conjunction, field=field)
     if depth > MAX_DEPTH:
         raise SearchFault("Local parameters are nested too deep")
     kind, parameters, rest = _split(stripped)
     value = next((value for name, value in parameters if name == "v"), rest)
     if kind == "lucene":
-        _only(parameters, "v", "q.op")
+        _only(parameters, "v", "q.op", "df")
         operator = next((given.upper() for name, given in parameters if name == "q.op"), "")
         if operator not in ("", "AND", "OR"):
             raise SearchFault(f"Invalid q.op: {operator[:20]}")
         conjunction = operator == "AND" if operator else conjunction
-        return parse_with_locals(value, conjunction=conjunction, depth=depth + 1)
+        field = next((given for name, given in parameters if name == "df"), field)
+        return parse_with_locals(value, conjunction=conjunction, field=field, depth=depth + 1)
     if kind == "bool":
         _only(parameters, "v", *_OCCURS)
 
         def inner(one: str) -> Node | None:
-            return parse_with_locals(one, conjunction=conjunction, depth=depth + 1)
+            return parse_with_locals(one, conjunction=conjunction, field=field, depth=depth + 1)
 
         return _bool(parameters, inner)
     if kind in ("term", "terms", "field", "prefix"):

@@ -1,16 +1,17 @@
 """Lucene's classic query grammar, as Solr's standard parser reads it: text in, tree of ``nodes`` out.
 
-Fields, groups, ``+ - ! NOT && AND || OR``, phrases with slop, ranges, wildcards, fuzzy terms, boosts (``^2``,
-``^=2``), escapes, ``*:*`` and ``field:*``. Refused: local parameters ``{!…}``, regular expressions and the magic
-fields ``_query_`` and ``_val_``. Time is linear in the text; nesting and clauses are limited.
+Fields, groups, ``+ - ! NOT && AND || OR``, phrases with slop, ranges, wildcards, fuzzy terms, regular expressions,
+boosts (``^2``, ``^=2``), escapes, ``*:*`` and ``field:*``. Refused: local parameters ``{!…}`` and the magic fields
+``_query_`` and ``_val_``. Time is linear in the text; nesting and clauses are limited.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from ops.search.errors import QuerySyntaxFault, SearchFault, unsupported
-from ops.search.nodes import All, Bool, Boost, Exists, Fuzzy, Joker, Node, Occur, Phrase, Range, Term, Wildcard
+from ops.search.nodes import All, Bool, Boost, Exists, Fuzzy, Joker, Node, Occur, Phrase, Range, Regex, Term, Wildcard
 
 MAX_LENGTH = 1_000_000
 MAX_DEPTH = 100
@@ -23,16 +24,23 @@ _TERM = re.compile(
     rf"""(?:\\.|[^{_SPACE}+\-!():^\[\]"{{}}~\\/])(?:\\.|[^{_SPACE}!():^\[\]"{{}}~\\])*""", re.S
 )
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"', re.S)
+_REGEX = re.compile(r"/((?:\\.|[^/\\])*)/", re.S)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _BOUND = re.compile(rf"(?:\\.|[^{_SPACE}\]}}\\])+", re.S)
 _TO = re.compile(rf"[{_SPACE}]+TO(?=[{_SPACE}])")
 
 
-def parse(text: str, *, conjunction: bool = True) -> Node | None:
-    """Read a query; None when it holds no clause. ``conjunction``: is the default operator AND?"""
+def parse(
+    text: str, *, conjunction: bool = True, field: str | None = None, extended: Callable[[str], bool] | None = None
+) -> Node | None:
+    """Read a query; None when it holds no clause. ``conjunction``: is the default operator AND?
+
+    ``field`` stands where the text names none. ``extended`` makes it edismax's reading: it says which names may be
+    used as fields (others are words, colon and all), and a value may hold colons.
+    """
     if len(text) > MAX_LENGTH:
         raise SearchFault(f"A query may have {MAX_LENGTH} characters, this one has {len(text)}")
-    return _Parser(text, conjunction).run()
+    return _Parser(text, conjunction, extended).run(field)
 
 
 def unescape(text: str) -> str:
@@ -40,18 +48,19 @@ def unescape(text: str) -> str:
 
 
 class _Parser:
-    def __init__(self, text: str, conjunction: bool) -> None:
+    def __init__(self, text: str, conjunction: bool, extended: Callable[[str], bool] | None) -> None:
         self.text = text
         self.conjunction = conjunction
+        self.extended = extended
         self.at = 0
         self.depth = 0
         self.clauses = 0
 
-    def run(self) -> Node | None:
+    def run(self, field: str | None) -> Node | None:
         self._skip()
         if self.at == len(self.text):
             return None
-        node = self._query(None)
+        node = self._query(field)
         if self.at < len(self.text):
             raise self._fault()
         return node
@@ -115,7 +124,7 @@ class _Parser:
     def _modifier(self) -> str:
         self._skip()
         char = self._peek()
-        if char in ("+", "-", "!") and char:
+        if char in ("+", "-", "!") and char and not self._bare():
             self.at += 1
             self._skip()
             return "+" if char == "+" else "-"
@@ -124,6 +133,10 @@ class _Parser:
             self._skip()
             return "-"
         return ""
+
+    def _bare(self) -> bool:
+        """Is the operator character here followed by a space? Then it is a word of its own."""
+        return self.text[self.at + 1 : self.at + 2] in _SPACE and self.at + 1 < len(self.text)
 
     def _add(
         self, clauses: list[tuple[Occur, Node]], conjunction: str, modifier: str, node: Node | None
@@ -158,6 +171,8 @@ class _Parser:
             self._skip()
             if name == "*" and self._peek() == "*":
                 return self._everything()
+            if self.extended is not None and not self.extended(name):
+                return self._forbidden(field, match[0])
             if name in MAGIC:
                 raise unsupported(f"The magic field {name}")
             field = None if name == "*" else name
@@ -165,6 +180,9 @@ class _Parser:
             raise unsupported("Local parameters {!…}")
         char = self._peek()
         node: Node | None
+        if char in ("+", "-", "!") and char and self._bare():
+            self.at += 1
+            return Term(field, char)
         if char == "(":
             node = self._group(field)
         elif char == '"':
@@ -172,7 +190,7 @@ class _Parser:
         elif char in ("[", "{") and char:
             node = self._range(field)
         elif char == "/":
-            raise unsupported("A regular expression (/…/; escape the slash to search for it)")
+            node = self._regex(field)
         else:
             return self._term(field)
         return self._boosted(node)
@@ -206,16 +224,33 @@ class _Parser:
             slop = int(self._number() or 0)
         return Phrase(field, unescape(match[1]), min(slop, 1000))
 
-    def _term(self, field: str | None) -> Node | None:
+    def _regex(self, field: str | None) -> Node:
+        match = _REGEX.match(self.text, self.at)
+        if match is None:
+            raise QuerySyntaxFault(self.text, f"Lexical error at line 1, column {self.at}: unclosed regular expression")
+        self.at = match.end()
+        return Regex(field, match[1].replace("\\/", "/"))
+
+    def _forbidden(self, field: str | None, name: str) -> Node | None:
+        """``name:value`` where the name may not be a field: a word with a colon, or a word before a group."""
+        if self._peek() in tuple('("[{/'):
+            return leaf(field, name)
+        return self._term(field, name + "\\:")
+
+    def _term(self, field: str | None, before: str = "") -> Node | None:
         match = _TERM.match(self.text, self.at)
         if match is None or self._word() is not None:
             raise self._fault()
-        raw = match[0]
+        raw = before + match[0]
         self.at = match.end()
+        while self._peek() == ":" and self.extended is not None:
+            more = _TERM.match(self.text, self.at + 1)
+            raw += "\\:" + (more[0] if more else "")
+            self.at = more.end() if more else self.at + 1
         if self._peek() == ":":
             raise self._fault()
         fuzzy: float | None = None
-        before = self.at
+        plain = self.at
         boost = 1.0
         constant = False
         while self._peek() in ("~", "^") and self.at < len(self.text):
@@ -224,7 +259,7 @@ class _Parser:
                 fuzzy = self._number() if self._number_ahead() else 2.0
             else:
                 boost, constant = self._boost()
-        if self.at == before:
+        if self.at == plain:
             return leaf(field, raw)
         node = leaf(field, raw)
         if fuzzy is not None and isinstance(node, Term):
@@ -310,4 +345,4 @@ def _edits(given: float, text: str) -> int:
     """Edits allowed by ``~n``: a count, or the old similarity between 0 and 1."""
     if given >= 1:
         return min(int(given), 2)
-    return min(int((1.0 - given) * len(text)), 2) if given > 0 else 2
+    return min(int((1.0 - given) * len(text)), 2) if given > 0 else 0

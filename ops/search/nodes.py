@@ -39,6 +39,14 @@ class Joker(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Regex:
+    """``pattern`` is in Lucene's own language of regular expressions, and must match a whole term."""
+
+    field: str | None
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fuzzy:
     field: str | None
     text: str
@@ -78,4 +86,4 @@ class Bool:
     clauses: tuple[tuple[Occur, Node], ...]
 
 
-Node = Term | Phrase | Wildcard | Fuzzy | Range | Exists | All | Boost | Bool
+Node = Term | Phrase | Wildcard | Regex | Fuzzy | Range | Exists | All | Boost | Bool

@@ -5,57 +5,35 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tantivy import Occur as TOccur
 from tantivy import Query
 
 from ops.search import dismax, facets
-from ops.search.analysis import SYNONYM_WEIGHT
-from ops.search.assist import Assist, foreign_names
+from ops.search.assist import Assist
+from ops.search.boosting import UNIT, Boosts, Table, boosted
 from ops.search.compile import Compiler, Dismax
 from ops.search.engine import Engine, Snapshot
 from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import SEQUENCE
 from ops.search.local import parse_with_locals
-from ops.search.nodes import All, Bool, Node, Occur, Phrase, Term
+from ops.search.nodes import Node
+from ops.search.parameters import Parameters, last, truth, whole
 from ops.search.schema import Kind, field_of
 from ops.search.sorting import By, Hit, Key, Sorter, parse_sort
 from ops.search.store import BIG_FIELDS
+from ops.search.typed import Main, main_query
 
-Parameters = Mapping[str, list[str]]
-
-MAX_ROWS = 100_000
 REFUSED = (
     "group", "stats", "mlt", "expand", "terms", "facet.pivot", "facet.range", "facet.interval",
     "facet.heatmap", "facet.date", "json", "json.facet", "json.filter", "json.query", "cursorMark", "shards", "rq",
-    "bf", "boost", "uf", "stream.body", "collapse",
+    "stream.body", "collapse",
 )
 """Parameters that would change the answer and that this service does not speak: refused, never ignored."""
+BY_SCORE = Key(By.SCORE, "score", "", True)
 _FL_NAME = re.compile(r"^[^\s()\[\]{}:'\"!]+$")
-
-
-def last(parameters: Parameters, name: str, default: str = "") -> str:
-    values = parameters.get(name)
-    return values[-1] if values else default
-
-
-def truth(parameters: Parameters, name: str) -> bool:
-    return last(parameters, name).lower() in ("true", "on", "yes", "1")
-
-
-def whole(parameters: Parameters, name: str, default: int, *, low: int = 0, high: int = MAX_ROWS) -> int:
-    text = last(parameters, name)
-    if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise SearchFault(f'For input string: "{text[:50]}" in {name}') from None
-    if value < low:
-        raise SearchFault(f"'{name}' parameter cannot be below {low}")
-    return min(value, high)
 
 
 class Select:
@@ -66,34 +44,35 @@ class Select:
         self.parameters = parameters
         self.snapshot: Snapshot = engine.snapshot()
         self.now = engine.clock()
-        self._asked: tuple[str, Node | None, Dismax | None] = ("", None, None)
+        self._main = Main(Query.empty_query(), True)
 
     def answer(self) -> dict[str, Any]:
         began = time.perf_counter()
         self._check()
         searcher = self.snapshot.searcher
-        main, constant = self._main()
-        query = self._filtered(main)
+        main = self._main = main_query(self)
+        query = self._filtered(main.query)
         rows, start = whole(self.parameters, "rows", 10), whole(self.parameters, "start", 0, high=10_000_000)
-        keys = parse_sort(last(self.parameters, "sort")) or [Key(By.SCORE, "score", "", True)]
-        if constant:
+        keys = parse_sort(last(self.parameters, "sort")) or [BY_SCORE]
+        if main.constant:
             keys = [key for key in keys if key.by is not By.SCORE]
-        sorter = Sorter(self.engine.schema, searcher, self._values)
+        rescore = self._rescore if main.boosts else None
+        sorter = Sorter(self.engine.schema, searcher, self._values, rescore)
         hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
         total = sorter.total
-        assist = Assist(self, *self._asked)
-        other = assist.forgive(main, total) if last(self.parameters, "forgive") != "false" else None
+        assist = Assist(self, main.text, main.node, main.shape)
+        other = assist.forgive(main.query, total) if last(self.parameters, "forgive") != "false" else None
         if other is not None:
             query = self._filtered(other)
-            sorter = Sorter(self.engine.schema, searcher, self._values)
+            sorter = Sorter(self.engine.schema, searcher, self._values, rescore)
             hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
             total = sorter.total
         wanted = self._wanted()
         response: dict[str, Any] = {"numFound": total, "start": start, "numFoundExact": True}
         if "score" in wanted:
             hits = self._scored(query, hits)
-            best = searcher.search(query, 1).hits
-            response["maxScore"] = best[0][0] if best else 0.0
+            best = Sorter(self.engine.schema, searcher, self._values, rescore).window(query, [BY_SCORE], 0, 1)
+            response["maxScore"] = self._shown(best[0].score) if best else 0.0
         response["docs"] = self._documents(hits, wanted)
         result: dict[str, Any] = {
             "responseHeader": {"status": 0, "QTime": 0}, "response": response,
@@ -107,6 +86,8 @@ class Select:
     def _check(self) -> None:
         for name in self.parameters:
             base = name.split(".", 2)[-1] if name.startswith("f.") else name
+            if name.startswith("f.") and base == "qf":
+                raise unsupported("A name for several fields (f.NAME.qf)")
             if base in REFUSED and last(self.parameters, name).lower() not in ("", "false", "off", "no", "0"):
                 raise unsupported(f"The parameter {name}")
         if last(self.parameters, "wt", "json") != "json":
@@ -128,68 +109,6 @@ class Select:
         compiler = self.compiler()
         node = parse_with_locals(text, conjunction=compiler.conjunction)
         return compiler.query(node), node
-
-    def _main(self) -> tuple[Query, bool]:
-        """The query that scores, and whether every hit of it scores the same."""
-        text = last(self.parameters, "q")
-        kind = last(self.parameters, "defType", "lucene")
-        if kind not in ("lucene", "dismax", "edismax"):
-            raise unsupported(f"The query parser {kind[:50]} (defType)")
-        if kind == "lucene":
-            query, node = self.lucene(text)
-            self._asked = (text, node, None)
-            return query, isinstance(node, All)
-        if not text.strip():
-            text, kind = last(self.parameters, "q.alt"), "lucene"
-            query, node = self.lucene(text)
-            return query, isinstance(node, All)
-        return self._dismax(text, extended=kind == "edismax")
-
-    def _dismax(self, text: str, *, extended: bool) -> tuple[Query, bool]:
-        _refuse_local(text)
-        fields = dismax.parse_fields(last(self.parameters, "qf"), "qf")
-        fields = fields or ((last(self.parameters, "df", "text"), 1.0),)
-        node = dismax.parse_edismax(text) if extended else dismax.parse_dismax(text)
-        default = "100%" if last(self.parameters, "q.op", "OR").upper() == "AND" else "0%"
-        if extended and dismax.has_operators(node):
-            default = "0%"
-        tie = dismax.number(self.parameters, "tie", 0.0)
-        shape = Dismax(fields, tie, last(self.parameters, "mm") or default)
-        compiler = self.compiler(shape)
-        query = compiler.query(node)
-        self._asked = (text, node, shape)
-        named = [Term(None, word) for word in dismax.words_of(node)]
-        if named and not dismax.has_operators(node):
-            ways = foreign_names([term.text for term in named])
-            others = [compiler.query(Bool(tuple((Occur.SHOULD, Term(None, word)) for word in way))) for way in ways]
-            if others:
-                weighted = [Query.boost_query(other, SYNONYM_WEIGHT) for other in others]
-                query = Query.disjunction_max_query([query, *weighted], 0.0)
-        extra = self._phrase_boosts(compiler, text, node, tie)
-        for boost in self.parameters.get("bq", []):
-            if boost.strip():
-                extra.append(self.lucene(boost)[0])
-        if extra:
-            query = Query.boolean_query([(TOccur.Must, query), *((TOccur.Should, one) for one in extra)])
-        return query, isinstance(node, All) and not extra
-
-    def _phrase_boosts(self, compiler: Compiler, text: str, node: Node | None, tie: float) -> list[Query]:
-        """``pf`` (all words as a phrase), ``pf2`` and ``pf3`` (each two or three neighbours)."""
-        found: list[Query] = []
-        words = dismax.words_of(node)
-        for name, size in (("pf", 0), ("pf2", 2), ("pf3", 3)):
-            fields = dismax.parse_fields(last(self.parameters, name), name)
-            if not fields:
-                continue
-            slop = whole(self.parameters, "ps" + name[2:], whole(self.parameters, "ps", 0), high=1000)
-            texts = [dismax.phrase_text(text)] if not size else [
-                " ".join(words[at : at + size]) for at in range(len(words) - size + 1)
-            ]
-            shaped = Compiler(
-                compiler.schema, compiler.searcher, compiler.now, compiler.default_field, False, Dismax(fields, tie)
-            )
-            found += [shaped.query(Phrase(None, one, slop)) for one in texts if one and len(words) != 1]
-        return found
 
     def visible(self) -> Query:
         """Everything that the filters let through, whatever is searched for."""
@@ -220,7 +139,7 @@ class Select:
 
     def count_of(self, text: str) -> int:
         """How many documents another text would find under the same filters and fields."""
-        shape = self._asked[2] or Dismax(((self.default_field, 1.0),))
+        shape = self._main.shape or Dismax(((self.default_field, 1.0),))
         query = self.compiler(shape).query(dismax.parse_dismax(text))
         return int(self.snapshot.searcher.search(self._filtered(query), 1).count)
 
@@ -257,13 +176,30 @@ class Select:
         these = Query.const_score_query(Query.term_set_query(self.engine.schema, SEQUENCE, sequences), 0.0)
         both = Query.boolean_query([(TOccur.Must, query), (TOccur.Must, these)])
         scores = {
-            (address.segment_ord, address.doc): score for score, address in searcher.search(both, len(missing)).hits
+            (address.segment_ord, address.doc): score
+            for score, address in self._scores(both, searcher.search(both, len(missing)).hits)
         }
         return [
             Hit(hit.address, scores.get((hit.address.segment_ord, hit.address.doc), 0.0))
             if hit.score is None else hit
             for hit in hits
         ]
+
+    def _scores(self, query: Query, pairs: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
+        return self._rescore(query, pairs) if self._main.boosts else pairs
+
+    def _rescore(self, query: Query, pairs: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
+        """(score, address) pairs of a query's hits after ``bf`` and ``boost``."""
+        addresses = [address for _, address in pairs]
+        table = Table(
+            self.engine.schema, self.snapshot.searcher, query, addresses, self.visible(), self.now, self._values
+        )
+        scores = boosted(table, self._main.boosts or Boosts(), [score for score, _ in pairs])
+        return list(zip(scores, addresses, strict=True))
+
+    def _shown(self, score: float | None) -> float:
+        """A score in Solr's measure."""
+        return score or 0.0 if self._main.boosts else (score or 0.0) / UNIT
 
     def _documents(self, hits: list[Hit], wanted: list[str]) -> list[dict[str, Any]]:
         if not hits:
@@ -284,7 +220,7 @@ class Select:
             if "*" in names or "_version_" in names:
                 document["_version_"] = str(sequence)
             if "score" in names:
-                document["score"] = hit.score
+                document["score"] = self._shown(hit.score)
             documents.append(document)
         return documents
 
@@ -315,8 +251,3 @@ def _plain(value: Any, kind: Kind) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else str(value)
-
-
-def _refuse_local(text: str) -> None:
-    if text.lstrip().startswith("{!"):
-        raise unsupported("Local parameters {!…}")

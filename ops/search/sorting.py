@@ -86,10 +86,18 @@ def _key(name: str, descending: bool) -> Key:
     return Key(By.TERMS, name, "", descending)
 
 
+Rescore = Callable[[Query, list[tuple[float, Any]]], list[tuple[float, Any]]]
+"""New scores for (score, address) pairs of a query's hits."""
+
+
 class Sorter:
     """Sorts the hits of one request over one snapshot."""
 
-    def __init__(self, schema: Schema, searcher: Any, value_of: Callable[[Sequence[int], str], dict[int, str]]) -> None:
+    def __init__(
+        self, schema: Schema, searcher: Any, value_of: Callable[[Sequence[int], str], dict[int, str]],
+        rescore: Rescore | None = None,
+    ) -> None:
+        self._rescore = rescore
         self._schema = schema
         self._searcher = searcher
         self._value_of = value_of
@@ -168,12 +176,20 @@ class Sorter:
         return window
 
     def _by_score(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
+        if self._rescore is not None:
+            hits, _ = self._search(query, self._searcher.num_docs)
+            return self._ordered(self._rescore(query, hits), key, rest, start, stop)
         hits, total = self._search(query, stop + 1)
         wide = stop + 1
         while wide < total and (not key.descending or hits[stop - 1][0] == hits[-1][0]):
             wide = min(wide * 4, total) if key.descending else total
             hits = self._searcher.search(query, wide, count=False).hits
-        pairs = self._settle([(score, address) for score, address in hits], rest)
+        return self._ordered(list(hits), key, rest, start, stop)
+
+    def _ordered(
+        self, pairs: list[tuple[float, Any]], key: Key, rest: Sequence[Key], start: int, stop: int
+    ) -> list[Hit]:
+        pairs = self._settle(pairs, rest)
         pairs.sort(key=lambda pair: pair[0], reverse=key.descending)
         return [Hit(address, score) for score, address in pairs[start:stop]]
 

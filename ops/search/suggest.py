@@ -20,7 +20,8 @@ from ops.search.engine import Engine
 from ops.search.fields import EXACT, SEP, place_of
 from ops.search.marks import Needles, Span, marked, sound_spans
 from ops.search.nodes import Term
-from ops.search.select import Select, last, whole
+from ops.search.parameters import last, whole
+from ops.search.select import Select
 
 MAX_QUERY = 60
 """Longer texts are cut: nobody types that much before choosing."""

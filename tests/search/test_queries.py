@@ -116,7 +116,7 @@ def test_what_people_type(city: Catalogue, query: str, names: list[str]) -> None
 
 
 def test_edismax_with_fields_phrases_and_boosts(city: Catalogue) -> None:
-    shape = {"defType": "edismax", "qf": "title^4 text", "mm": "1"}
+    shape = {"defType": "edismax", "qf": "title^4 text", "mm": "1", "q.op": "OR"}
     assert set(city.names("tags:空气 OR river", **shape)) == {"air", "hidden", "rivers"}
     ranked = city.names("空气质量 rivers", **{**shape, "bq": "name:rivers^50"})
     assert ranked[0] == "rivers"
@@ -190,7 +190,8 @@ def test_sort_errors_are_solrs(city: Catalogue, sort: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("parameters", [
-    {"bf": "views_total"}, {"boost": "recip(x)"}, {"group": "true"}, {"hl": "on"}, {"json.facet": "{}"}, {"wt": "xml"},
+    {"bf": "views_total"}, {"defType": "dismax", "boost": "recip(x)"}, {"uf": "title"},
+    {"group": "true"}, {"json.facet": "{}"}, {"wt": "xml"},
     {"defType": "func"}, {"facet": "true", "facet.field": "{!ex=x}tags"}, {"fl": "sum(a)"}, {"cursorMark": "*"},
     {"q.op": "XOR"}, {"rows": "-1"}, {"rows": "ten"}, {"start": "-1"}, {"fq": "{!frange l=1}x"}, {"fq": "a AND"},
     {"defType": "dismax", "qf": "title^x"}, {"defType": "dismax", "qf": "title", "mm": "x"},
