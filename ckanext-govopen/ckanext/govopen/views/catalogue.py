@@ -13,6 +13,7 @@ from flask import Blueprint
 
 blueprint = Blueprint("govopen_catalogue", __name__)
 HISTORY_ROWS = 100
+DEPARTMENTS_MAX = 5000
 
 
 def _context() -> dict[str, Any]:
@@ -26,7 +27,7 @@ def _gone(sentence: str) -> Any:
 @blueprint.get("/dataset/")
 def search() -> Any:
     """Datasets that match, with facets; ``/dataset`` answers by a redirect."""
-    answer = search_page.run(search_page.Question.from_address(tk.request.args))
+    answer = search_page.run(search_page.Question.from_address(tk.request.args), explain=True)
     if answer.count and answer.question.page > answer.last_page:
         return tk.redirect_to(answer.question.address(page=answer.last_page))
     return tk.render("govopen/search.html", {"answer": answer, "question": answer.question}), (
@@ -107,8 +108,9 @@ def departments() -> Any:
         tk.check_access("organization_list", _context())
     except tk.NotAuthorized:
         return tk.abort(403, tk._("There is no such page."))
-    answer = search_page.run(search_page.Question(), page_rows=0)
-    counted = next((facet["entries"] for facet in answer.facets if facet["name"] == "organization"), [])
+    answer = search_page.run(search_page.Question(), page_rows=0, facets=("organization",), most=DEPARTMENTS_MAX)
+    counted = next(([*facet["entries"], *facet["more"]] for facet in answer.facets
+                    if facet["name"] == "organization"), [])
     counts = {entry["value"]: entry["count"] for entry in counted}
     listed = model.Session.query(model.Group.name, model.Group.title, model.Group.description).filter(
         model.Group.is_organization, model.Group.state == "active", model.Group.type == "organization")
@@ -140,7 +142,7 @@ def department(name: str) -> Any:
     if name != found["name"]:
         return tk.redirect_to("organization.read", id=found["name"])
     question = search_page.Question.from_address(tk.request.args, fixed=("organization", found["name"]))
-    answer = search_page.run(question)
+    answer = search_page.run(question, explain=True)
     if answer.count and question.page > answer.last_page:
         return tk.redirect_to(question.address(page=answer.last_page))
     try:

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ckan.plugins.toolkit as tk
-from ckan.lib.search import SearchError
 from ckanext.govopen import dataset_page, popularity, presentation, rows, search_page, vocabularies
 from ckanext.govopen.text import language
 from flask import Blueprint, Response, jsonify, redirect
@@ -14,6 +13,8 @@ from flask import Blueprint, Response, jsonify, redirect
 blueprint = Blueprint("govopen_pages", __name__)
 MODE_SECONDS = 365 * 24 * 3600
 HOME_ROWS = 6
+HOME_FACETS = ("organization", "govopen_domain", "govopen_open_attribute", "tags")
+HOME_MOST = 1000
 LIST_ROWS = 500
 EXAMPLES = 5
 EXAMPLE_CHARS = 12
@@ -41,14 +42,15 @@ def mode() -> Any:
 @blueprint.get("/")
 def home() -> Any:
     """What there is, what is new, what is looked at, and how to get what is not open to everyone."""
-    newest = search_page.run(search_page.Question(sort="updated"), page_rows=HOME_ROWS)
+    newest = search_page.run(
+        search_page.Question(sort="updated"), page_rows=HOME_ROWS, facets=HOME_FACETS, most=HOME_MOST)
     week = search_page.Question(updated="week")
-    facets = {facet["name"]: facet["entries"] for facet in newest.facets}
+    facets = {facet["name"]: [*facet["entries"], *facet["more"]] for facet in newest.facets}
     by_domain = {entry["value"]: entry for entry in facets.get("govopen_domain", [])}
     return tk.render("govopen/home.html", {
         "newest": newest, "popular": _popular(), "rows": rows.total(),
         "departments": len(facets.get("organization", [])),
-        "week_count": search_page.run(week, page_rows=0).count, "week_url": week.address(),
+        "week_count": search_page.run(week, page_rows=0, facets=()).count, "week_url": week.address(),
         "domains": sorted((
             {"value": term.value, "label": term.label(language()), **_counted(by_domain.get(term.value))}
             for term in vocabularies.terms("domain")
@@ -70,7 +72,7 @@ def _popular() -> list[dict[str, Any]]:
     try:
         found = tk.get_action("package_search")(
             {"user": tk.current_user.name}, {"fq": f"+name:({names})", "rows": len(ranked)})
-    except SearchError:
+    except search_page.Away:
         return []
     shown = {dataset["name"]: presentation.card(dataset, {}) for dataset in found["results"]}
     return [{**shown[name], "views": views} for name, views in ranked if name in shown][:HOME_ROWS]
@@ -78,7 +80,7 @@ def _popular() -> list[dict[str, Any]]:
 
 def _examples(facets: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Searches that find something: the tags most used."""
-    return [entry["label"] for entry in facets.get("tags", []) if len(entry["label"]) <= EXAMPLE_CHARS][:EXAMPLES]
+    return [entry["label"] for entry in facets.get("tags", [])[:20] if len(entry["label"]) <= EXAMPLE_CHARS][:EXAMPLES]
 
 
 @blueprint.get("/developers")
