@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -43,8 +43,16 @@ _FOLD = str.maketrans({
     "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ħ": "h", "Ħ": "H", "ı": "i", "ĸ": "q", "ŋ": "n",
     "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-",
 })
-STOP_WORDS = frozenset("的了和与及或在是我要有吗呢吧啊把被给请等之其从到对为想") | {"中的", "我要", "我想"}
+STOP_WORDS = frozenset(
+    "的 了 和 与 及 或 在 是 我 要 有 吗 呢 吧 啊 把 被 给 请 等 之 其 从 到 对 为 想 去 个 都 也 就 这 那 你 您 谁 几 "
+    "中的 我要 我想 我想查 想查 请问 一下 可以 能 能否 能不能 是否 是不是 哪 哪里 哪儿 哪些 哪个 哪家 什么 怎么 怎样 如何 "
+    "为什么 多少 几个 几天 有没有 有哪些 我们 关于".split()
+)
 """Words that a Chinese query may hold without asking for them; dropped when another word is left."""
+WEAK_WORDS = frozenset(
+    "数据 信息 资料 情况 查询 查 查看 查找 看 看看 找 下载 办 办理 有关 相关 附近 最新 全部 所有 本市 全市 我市 今年 属于".split()
+)
+"""Words that a document need not have when it has the others; one that has them is the better."""
 
 _STEMMER = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.stemmer("english")).build()
 
@@ -55,6 +63,9 @@ Terms = tuple[tuple[int, str], ...]
 GRAM_WEIGHT = 0.6
 """Weight of characters in sequence against a whole word."""
 SYNONYM_WEIGHT = 0.7
+"""Weight of another name; shared among its neighbouring pairs, each of which scores like a word."""
+FOREIGN_WEIGHT = 0.25
+"""Weight of an English name for a Chinese one: it is rare, and rare words count for much."""
 PARTS_WEIGHT = 0.25
 """Weight of the shorter words that a long one is made of, wherever they stand."""
 
@@ -73,6 +84,8 @@ class Piece:
 
     alternatives: tuple[Alternative, ...]
     word: str
+    weak: bool = False
+    """May it be missing, as long as the others are there?"""
 
 
 def stem(word: str) -> str:
@@ -105,7 +118,7 @@ def _parts(word: str, case_change: bool) -> tuple[tuple[str, bool], ...]:
     if word.endswith(("'s", "'S", "’s", "’S")):
         word = word[:-2]
     if word.isascii():
-        return tuple((part, part > ":") for part in (_CASED if case_change else _PLAIN).findall(word))
+        return tuple([(part, part > ":") for part in (_CASED if case_change else _PLAIN).findall(word)])
     parts: list[tuple[str, bool]] = []
     start, last = 0, ""
     for index, char in enumerate(word):
@@ -227,6 +240,8 @@ def query_pieces(text: str, kind: Kind) -> tuple[Piece, ...]:
         else:
             pieces.extend(Piece((Alternative((((0, part),),)),), part) for part in _latin(words[at], kind)[0])
         at += size
+    if all(piece.weak for piece in pieces):
+        pieces = [replace(piece, weak=False) for piece in pieces]
     return tuple(pieces)
 
 
@@ -271,7 +286,14 @@ def _named(words: Sequence[str], others: Sequence[str], kind: Kind) -> Piece:
         terms = tuple(phrase_terms(" ".join(words), kind))
         parts = tuple(((0, term),) for _, term in terms)
         own = (Alternative((terms,)), *([Alternative(parts, GRAM_WEIGHT)] if len(parts) > 1 else []))
-    found = [Alternative((tuple(phrase_terms(other, kind)),), SYNONYM_WEIGHT) for other in others]
+    found: list[Alternative] = []
+    for other in others:
+        terms = tuple(phrase_terms(other, kind))
+        weight = FOREIGN_WEIGHT if other.isascii() and has_cjk(name) else SYNONYM_WEIGHT
+        found.append(Alternative((terms,), weight / max(1, len(terms))))
+        parts = tuple(((0, part),) for part in LEXICON.cut(other)) if has_cjk(other) and " " not in other else ()
+        if len(parts) > 1 and all(len(part[0][1]) > 1 for part in parts):
+            found.append(Alternative(parts, PARTS_WEIGHT))
     return Piece((*own, *(one for one in found if one.parts[0])), name)
 
 
@@ -280,7 +302,7 @@ def _cjk_piece(word: str) -> Piece:
     parts = LEXICON.parts(word)
     if parts:
         alternatives.append(Alternative(tuple(((0, part),) for part in parts), PARTS_WEIGHT))
-    return Piece(tuple(alternatives), word)
+    return Piece(tuple(alternatives), word, word in WEAK_WORDS)
 
 
 def runs_of(word: str) -> list[str]:

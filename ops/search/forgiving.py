@@ -96,12 +96,16 @@ def _of_run(run: str) -> list[Segment]:
     at = 0
     while at < len(words):
         word = words[at]
-        if word in analysis.STOP_WORDS and len(words) > 1:
+        end = at
+        while end < len(words) and (_odd(words[end]) or (end > at and _lone(words, end))):
+            end += 1
+        if word in analysis.STOP_WORDS and len(words) > 1 and not (_lone(words, at) and _odd_at(words, at + 1)):
             at += 1
             continue
-        end = at
-        while end < len(words) and _odd(words[end]):
-            end += 1
+        if end == at and _lone(words, at):
+            end = at + 1
+            while end < len(words) and _odd(words[end]):
+                end += 1
         if end == at:
             found.append(Segment((word,)))
             at += 1
@@ -117,6 +121,15 @@ def _of_run(run: str) -> list[Segment]:
     return found
 
 
+def _lone(words: list[str], at: int) -> bool:
+    """A single character that is usually passed over, yet may be part of a word that was cut wrongly."""
+    return len(words[at]) == 1 and words[at] in analysis.STOP_WORDS and words[at] not in "的了和与及或在是"
+
+
+def _odd_at(words: list[str], at: int) -> bool:
+    return at < len(words) and _odd(words[at])
+
+
 def _odd(word: str) -> bool:
     return word not in analysis.STOP_WORDS and (len(word) == 1 or not LEXICON.knows(word))
 
@@ -130,7 +143,8 @@ class Forgiving:
         texts = plain_words(node)
         short = texts is not None and sum(map(len, texts)) <= MAX_LETTERS
         self.segments = segments(texts or []) if short else []
-        self._single = texts[0] if texts and short and len(texts) == 1 else ""
+        self._texts = (texts or []) if short else []
+        self._single = self._texts[0] if len(self._texts) == 1 else ""
         if len(self.segments) > MAX_SEGMENTS:
             self.segments = []
         self._compiler: Compiler = select.compiler(Dismax(shape.fields, shape.tie, "100%"))
@@ -163,9 +177,19 @@ class Forgiving:
         if joined is not None:
             return joined
         if not corrected:
-            return None
+            return self._some_words()
         needed = max(1, minimum_should_match(self.shape.mm, len(clauses)))
-        return Query.boolean_query([(TOccur.Should, one) for one in clauses], needed)
+        query = Query.boolean_query([(TOccur.Should, one) for one in clauses], needed)
+        return query if self._exists(query) else self._some_words()
+
+    def _some_words(self) -> Query | None:
+        """Half of the words of a long Chinese query, which is often a question."""
+        words = [word for text in self._texts for word in analysis.query_words(text)]
+        words = [word for word in words if len(word) > 1] if len(words) > 3 else words
+        if len(words) < 2 or not any(map(analysis.has_cjk, words)):
+            return None
+        clauses = [(TOccur.Should, self.exact(word)) for word in words]
+        return Query.boolean_query(clauses, (len(words) + 1) // 2)
 
     def _joined_letters(self) -> Query | None:
         """``kong qi zhi liang``: syllables typed apart, none of which is a word."""
@@ -207,6 +231,9 @@ class Forgiving:
         """Words one slip away that begin alike; titles that read so."""
         schema = self.select.engine.schema
         letters = pinyin.typed(word)
+        if letters and len(letters) > 3:
+            for known in LEXICON.sounding(letters, 5, whole=True):
+                yield Query.boost_query(self.exact(known), WORD_WEIGHT)
         if letters and len(letters) > 1:
             sound = reading.by_letters(schema, letters, unfinished=len(letters) > 4, least=INITIALS_MIN)
             if sound is not None:

@@ -20,6 +20,7 @@ import rjieba
 from ops.search.chinese import pinyin
 from ops.search.chinese.distance import one_apart
 from ops.search.chinese.folding import lines_of, normalize
+from ops.search.chinese.synonyms import SYNONYMS
 
 log = logging.getLogger("ops.search")
 
@@ -29,6 +30,7 @@ TITLE_LETTERS = 6
 """Longer titles are not one word."""
 TRIES = 40
 _HAN_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
+_BORDERS = re.compile(r"[\s,;、/|()]+")
 SOURCES = ("tags", "title", "extras_items", "extras_department")
 """Fields of a document whose short values are words: CKAN's tags and title, column names, the department."""
 
@@ -66,30 +68,39 @@ class Lexicon:
             return word in self._known
 
     def parts(self, word: str) -> tuple[str, ...]:
-        """The shorter words that a long word is made of, when they cover it but for single characters."""
+        """The shorter words that a long word is made of, when they cover it but for one character."""
         if len(word) < 4:
             return ()
         inner = {one for one in self.cut_for_search(word) if 2 <= len(one) < len(word)}
-        found: list[str] = []
-        at = single = 0
-        while at < len(word):
-            size = next((n for n in range(min(4, len(word) - at), 1, -1) if word[at : at + n] in inner), 0)
-            if size:
-                found.append(word[at : at + size])
-            else:
-                single += 1
-            at += size or 1
-        return tuple(found) if len(found) > 1 and single <= 1 else ()
+        best: list[tuple[int, tuple[str, ...]]] = [(0, ())]
+        for end in range(1, len(word) + 1):
+            left, found = best[end - 1]
+            choices = [(left + 1, found)]
+            for size in range(2, min(4, end) + 1):
+                if word[end - size : end] in inner:
+                    left, found = best[end - size]
+                    choices.append((left, (*found, word[end - size : end])))
+            best.append(min(choices, key=lambda choice: (choice[0], len(choice[1]))))
+        left, found = best[-1]
+        return found if len(found) > 1 and left <= 1 else ()
 
-    def add(self, words: Iterable[str], *, keep: bool = True) -> int:
-        """Learn words; how many were new. ``keep`` writes them to the file with the next ``save``."""
+    def add(self, words: Iterable[str], *, keep: bool = True, cut: bool = True) -> int:
+        """Learn words; how many were new. ``keep`` writes them to the file with the next ``save``.
+
+        Without ``cut`` they are known to corrections only and change no borders of words.
+        """
         with self._lock:
             fresh = [word for word in dict.fromkeys(words) if word not in self._known]
             fresh = fresh[: max(0, MAX_WORDS - len(self._known))]
-            learned = [word for word in fresh if self._add(word)]
+            learned = [word for word in fresh if not cut or self._add(word)]
+            for word in learned:
+                self._known.add(word)
+                sound = pinyin.readings(word)
+                for key in {sound[0], sound[-1]}:
+                    self._by_sound.setdefault(key, []).append(word)
             if keep:
                 self._unsaved += learned
-        if learned:
+        if learned and cut:
             for call in self.on_change:
                 call()
         return len(learned)
@@ -100,10 +111,6 @@ class Lexicon:
             try:
                 if not self._jieba.has_word(word):
                     self._jieba.add_word(word, None, None)
-                self._known.add(word)
-                sound = pinyin.readings(word)
-                for key in {sound[0], sound[-1]}:
-                    self._by_sound.setdefault(key, []).append(word)
                 return True
             except RuntimeError:
                 time.sleep(0.0005)
@@ -135,8 +142,8 @@ class Lexicon:
                 other.append(word)
         return [*alike, *other][:most]
 
-    def sounding(self, letters: str, most: int = 20) -> list[str]:
-        """Learned words that begin with the syllables or initials typed."""
+    def sounding(self, letters: str, most: int = 20, *, whole: bool = False) -> list[str]:
+        """Learned words that begin with (``whole``: are) the syllables or initials typed."""
         found: list[str] = []
         with self._lock:
             groups = [words for sound, words in self._by_sound.items() if sound[0] == letters[0]]
@@ -144,7 +151,8 @@ class Lexicon:
         for word in words:
             if pinyin.readings(word)[0][:1] != letters[0]:
                 continue
-            if pinyin.match_length(word, 0, letters) is not None:
+            matched = pinyin.match_length(word, 0, letters)
+            if matched is not None and (not whole or (matched[0] == len(word) and not matched[1])):
                 found.append(word)
                 if len(found) >= most:
                     break
@@ -182,7 +190,7 @@ def terms_of(document: Mapping[str, Any]) -> list[str]:
             if not isinstance(text, str) or len(text) > 20_000:
                 continue
             longest = TITLE_LETTERS if name == "title" else MAX_LETTERS
-            for part in normalize(text).split():
+            for part in _BORDERS.split(normalize(text)):
                 if len(part) <= longest and _is_word(part, longest):
                     found.append(part)
     return found
@@ -193,3 +201,4 @@ def _is_word(text: str, longest: int) -> bool:
 
 
 LEXICON = Lexicon()
+LEXICON.add((name for name in SYNONYMS.words() if _is_word(name, MAX_LETTERS)), keep=False, cut=False)
