@@ -45,7 +45,7 @@ class DataDomain:
 
     async def decide(self, wanted: EvaluationRequest) -> Decision:
         data = await self._object(wanted.resource_id)
-        grants = await self._grants_of(wanted)
+        grants = await self.grants_of(wanted)
         grant = grants[0] if grants else None
         if not self.asking.evaluates:
             self._may_ask(wanted, grant, data)
@@ -62,23 +62,26 @@ class DataDomain:
         first: Decision | None = None
         tried: list[GrantFacts | None] = [*grants] or [None]
         for one in tried:
-            decision = await self._decision(wanted, data, one)
+            decision = await decide_async(await self.request(wanted, data, one))
             if decision.effect is Effect.PERMIT:
                 return decision
             first = first or decision
         assert first is not None  # noqa: S101 - what is tried is never empty
         return first
 
-    async def _decision(self, wanted: EvaluationRequest, data: DataObject, grant: GrantFacts | None) -> Decision:
+    async def request(
+        self, wanted: EvaluationRequest, data: DataObject, grant: GrantFacts | None
+    ) -> DecisionRequest:
+        """The question as the decision point is asked it."""
         exhausted = cast("QuotaSource | None", self.asking.runtime.extras.get("quota_exhausted"))
         at = self._at(wanted)
-        return await decide_async(DecisionRequest(
+        return DecisionRequest(
             subject_kind=cast(Literal["user", "grant", "key"], wanted.subject_type), subject_id=wanted.subject_id,
             object=data, now=at, action=wanted.action, grant=grant, fields=wanted.fields, purpose=wanted.purpose,
             purpose_class=wanted.purpose_class, scenario=wanted.scenario, channel=wanted.channel,
             quota_exhausted=bool(grant and exhausted and await exhausted(self.asking.connection, grant.id, at)),
             address=wanted.address,
-        ))
+        )
 
     def _at(self, wanted: EvaluationRequest) -> datetime:
         """Now; who may ask about anyone may ask about another time."""
@@ -89,7 +92,7 @@ class DataDomain:
             self._objects[resource_id] = await objects.get(self.asking.connection, resource_id)
         return self._objects[resource_id]
 
-    async def _grants_of(self, wanted: EvaluationRequest) -> list[GrantFacts]:
+    async def grants_of(self, wanted: EvaluationRequest) -> list[GrantFacts]:
         """The grants that the question is about: the one named, or those of the person's parties on the resource."""
         grant_id = await self._named(wanted)
         if grant_id is not None:
@@ -186,7 +189,7 @@ class DataDomain:
             return ()
         named = await self._named(wanted)
         if named is not None:
-            reached = {one.resource_id for one in await self._grants_of(wanted)}
+            reached = {one.resource_id for one in await self.grants_of(wanted)}
             if not reached:
                 return ()
         elif wanted.subject_type == "user":

@@ -11,6 +11,9 @@ import regorus
 
 from authz.pdp.bundle import PolicySet, in_force, rule_path
 
+UNDEFINED = "<undefined>"
+"""What the embedded engine gives for a rule without a value."""
+
 
 class EngineFailure(Exception):
     """The policy gave no usable answer: engine away, too slow, undefined, or not an object. Deny."""
@@ -56,6 +59,17 @@ class EmbeddedEngine:
         if not isinstance(answer, dict):
             raise EngineFailure(f"{policy}: undefined")
         return answer
+
+    def rule(self, path: str, facts: Mapping[str, Any]) -> Any:
+        """The value of any rule on an input, None when it is undefined; raises EngineFailure for no such rule."""
+        try:
+            engine = self._engine()
+            engine.set_input_json(orjson.dumps(facts).decode())
+            found = engine.eval_rule_as_json(path)
+        except Exception as fault:
+            raise EngineFailure(f"{path}: {str(fault).strip().splitlines()[-1:]}") from fault
+        value = orjson.loads(found)
+        return None if value == UNDEFINED else value
 
     async def evaluate_async(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.evaluate(policy, facts)

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from authz.routes import authzen, objects, people, policies
+from authz.routes import authzen, decisions, objects, people, policies
 
 router = APIRouter()
-for part in (objects.router, people.router, authzen.router, policies.router):
+for part in (objects.router, people.router, authzen.router, policies.router, decisions.router):
     router.include_router(part)
