@@ -1,7 +1,7 @@
 """``relevance``: does the search find what people want? nDCG@10 over judged queries, ours and CKAN's stock schema.
 
-The queries, judgements and made-up entries are in ``tests/search/relevance``; the demo city's catalogue is searched with
-them. Both engines get the same documents, with the fields that CKAN and the extension send, and the same requests:
+The queries, judgements and made-up entries are in ``tests/search/relevance``; the demo city's catalogue is searched
+with them. Both engines get the same documents, with the fields that CKAN and the extension send, and the same requests:
 what CKAN 2.12 makes of a text typed into its search box, for somebody without an account.
 """
 
@@ -100,7 +100,7 @@ def request(text: str) -> dict[str, str | list[str]]:
 def ndcg(found: list[str], grades: dict[str, int]) -> float:
     """Normalized discounted cumulative gain of the first ten, gain 2^grade - 1."""
     def total(values: list[int]) -> float:
-        return sum((2**grade - 1) / math.log2(place + 2) for place, grade in enumerate(values[:DEPTH]))
+        return math.fsum((2.0**grade - 1) / math.log2(place + 2) for place, grade in enumerate(values[:DEPTH]))
 
     best = total(sorted(grades.values(), reverse=True))
     return total([grades.get(name, 0) for name in found]) / best
@@ -145,7 +145,7 @@ def peer(url: str) -> Find:
     return find
 
 
-@register("relevance", "nDCG@10 over judged queries: Chinese, synonyms, pinyin, slips, English; peer: CKAN's schema on Solr")
+@register("relevance", "nDCG@10 over judged queries, Chinese, pinyin, slips, English; peer: Solr with CKAN's schema")
 def measure(say: Say) -> list[Figure]:
     """Ours and the peer in one run; answers do not vary, so one round judges and five rounds tell the time."""
     folder = Path(tempfile.mkdtemp(prefix="govopen-relevance-"))

@@ -20,6 +20,7 @@ from itertools import pairwise
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
 from ops.search.chinese import pinyin
+from ops.search.chinese.folding import lines_of
 from ops.search.chinese.folding import normalize as normalize
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.chinese.synonyms import MAX_WORDS, SYNONYMS
@@ -43,15 +44,10 @@ _FOLD = str.maketrans({
     "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ħ": "h", "Ħ": "H", "ı": "i", "ĸ": "q", "ŋ": "n",
     "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-",
 })
-STOP_WORDS = frozenset(
-    "的 了 和 与 及 或 在 是 我 要 有 吗 呢 吧 啊 把 被 给 请 等 之 其 从 到 对 为 想 去 个 都 也 就 这 那 你 您 谁 几 "
-    "中的 我要 我想 我想查 想查 请问 一下 可以 能 能否 能不能 是否 是不是 哪 哪里 哪儿 哪些 哪个 哪家 什么 怎么 怎样 如何 "
-    "为什么 多少 几个 几天 有没有 有哪些 我们 关于".split()
-)
+_PASSED = {kind: frozenset(words) for kind, *words in map(str.split, lines_of("passed.txt"))}
+STOP_WORDS = _PASSED["stop"]
 """Words that a Chinese query may hold without asking for them; dropped when another word is left."""
-WEAK_WORDS = frozenset(
-    "数据 信息 资料 情况 查询 查 查看 查找 看 看看 找 下载 办 办理 有关 相关 附近 最新 全部 所有 本市 全市 我市 今年 属于".split()
-)
+WEAK_WORDS = _PASSED["weak"]
 """Words that a document need not have when it has the others; one that has them is the better."""
 
 _STEMMER = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.stemmer("english")).build()

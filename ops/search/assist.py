@@ -36,12 +36,9 @@ class Assist:
         """Another main query when this one finds nothing, or nothing with all its words; None to keep it."""
         if self.shape is None or self.node is None:
             return None
-        if total:
-            forgiving = Forgiving(self.select, self.node, self.shape)
-            if not forgiving.may_be_partial or self._all_words():
-                return None
-        else:
-            forgiving = Forgiving(self.select, self.node, self.shape)
+        forgiving = Forgiving(self.select, self.node, self.shape)
+        if total and (not forgiving.may_be_partial or self._all_words()):
+            return None
         self._forgiving = forgiving
         corrected = forgiving.query()
         if corrected is None or not total:

@@ -147,6 +147,8 @@ class Forgiving:
         self._single = self._texts[0] if len(self._texts) == 1 else ""
         if len(self.segments) > MAX_SEGMENTS:
             self.segments = []
+        self._asked = False
+        self._query: Query | None = None
         self._compiler: Compiler = select.compiler(Dismax(shape.fields, shape.tie, "100%"))
 
     @property
@@ -165,6 +167,12 @@ class Forgiving:
 
     def query(self) -> Query | None:
         """The query with corrections for the words that find nothing; None when there is nothing to correct."""
+        if not self._asked:
+            self._asked = True
+            self._query = self._corrected()
+        return self._query
+
+    def _corrected(self) -> Query | None:
         clauses: list[Query] = []
         corrected = False
         for segment in self.segments:

@@ -70,11 +70,13 @@ def _facets(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _words(shown: dict[str, Any]) -> dict[str, str]:
-    """What the pages print of the fields, each text once, in their order; and the names of the region."""
+    """What the pages print of the fields, each text once, in their order; and the names of region and department."""
     texts = [str(field.get(key) or "").strip() for field in presentation.shown_fields(shown) for key in FIELD_KEYS]
     words = "; ".join(dict.fromkeys(text for text in texts if text))[:FIELD_CHARS_MAX]
     place = regions.name(lineage[-1]) if (lineage := regions.lineage(shown.get("region"))) else ""
-    return {key: value for key, value in (("extras_items", words), ("extras_place", place)) if value}
+    department = str((shown.get("organization") or {}).get("title") or "")
+    found = (("extras_items", words), ("extras_place", place), ("extras_department", department))
+    return {key: value for key, value in found if value}
 
 
 def _figures(shown: dict[str, Any]) -> dict[str, str]:
