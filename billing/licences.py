@@ -98,3 +98,27 @@ async def billable_grants(
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True)
+class ReportableGrant:
+    """A grant as reports of its use are checked: whose it is, what of, and from when to when."""
+
+    id: str
+    party_id: str
+    resource_id: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+async def reportable_grants(tx: asyncpg.Connection, grant_ids: Sequence[str]) -> list[ReportableGrant]:
+    """Those of the grants that exist, ended ones too: their last events may come late."""
+    rows = await tx.fetch(
+        "SELECT id, party_id, resource_id, valid_from, coalesce(ended_at, valid_until) AS ends_at"
+        " FROM licensing.access_grant WHERE id = ANY($1)",
+        list(grant_ids),
+    )
+    return [
+        ReportableGrant(row["id"], row["party_id"], row["resource_id"], row["valid_from"], row["ends_at"])
+        for row in rows
+    ]

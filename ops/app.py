@@ -27,6 +27,7 @@ from authz import (
     RuntimeDep,
     Settings,
 )
+from billing.usage.ingest_routes import close_ingest
 from ops import problems
 from ops.delivery import close_delivery
 from ops.edge import Edge
@@ -92,6 +93,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
             try:
                 yield
             finally:
+                await close_ingest(opened)
                 await close_delivery(opened)
 
     app = FastAPI(

@@ -6,13 +6,16 @@ the close of a month does, knows that every number up to the sequence's last one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 import asyncpg
 
 from authz import beijing_date
 from billing.usage.model import UsageEvent, UsageEventConflict, month_of
+
+Row = asyncpg.Record | Mapping[str, Any]
 
 NUMBERED = """
 fresh AS (
@@ -108,10 +111,13 @@ async def _same_content(tx: asyncpg.Connection, events: Sequence[UsageEvent]) ->
             raise UsageEventConflict(source=event.source, id=event.id)
 
 
-def event_of_record(row: asyncpg.Record) -> UsageEvent:
-    details = {k: v for k, v in row["data"].items() if k not in ("resource_id", "rows", "calls", "bytes")}
+def event_of_record(row: Row) -> UsageEvent:
+    data = row["data"]
+    corrects = None if row["corrects_id"] is None else (row["corrects_source"], row["corrects_id"])
     return UsageEvent(
         source=row["source"], id=row["id"], subject=row["subject"], time=row["time"],
         resource_id=row["resource_id"], rows=row["rows"], calls=row["calls"], bytes=row["bytes"],
-        details=details, type=row["type"], number=row["number"],
+        details={k: v for k, v in data.items() if k not in ("resource_id", "rows", "calls", "bytes")},
+        type=row["type"], number=row["number"], body=data, source_sequence=row["source_sequence"],
+        sequence=row["sequence"], corrects=corrects, issued_at=row["issued_at"],
     )

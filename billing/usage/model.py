@@ -122,9 +122,23 @@ class UsageEvent:
     details: Mapping[str, Any]
     type: str = EVENT_TYPE
     number: int | None = None
+    body: Mapping[str, Any] | None = None
+    """The data word for word as it was sent by somebody else; None for what delivery itself records."""
+    source_sequence: int | None = None
+    """The sender's own count of what it sends about this grant, for finding what got lost."""
+    sequence: int | None = None
+    """Our count of the grant's events, from 1 without gaps; given when it is recorded."""
+    corrects: tuple[str, str] | None = None
+    """(source, id) of the event that this one corrects or cancels."""
+    issued_at: datetime | None = None
+    """When a correction was made; its ``time`` is that of what it corrects."""
+    body_json: Digest | None = field(default=None, compare=False, repr=False)
+    """The body as JSON with sorted keys, where it has been made already."""
 
     @property
     def data(self) -> dict[str, Any]:
+        if self.body is not None:
+            return dict(self.body)
         return {
             "resource_id": self.resource_id, "rows": self.rows, "calls": self.calls, "bytes": self.bytes,
             **self.details,
@@ -133,17 +147,25 @@ class UsageEvent:
     @property
     def digest(self) -> Digest:
         """SHA-256 of what the event says, but for when it was recorded: equal content, equal digest."""
-        time = self.time.astimezone(UTC).isoformat()
-        content = [self.source, self.id, self.type, self.subject, time, self.data]
+        time = (self.issued_at or self.time).astimezone(UTC).isoformat()
+        data = self.data if self.body_json is None else orjson.Fragment(self.body_json)
+        content: list[Any] = [self.source, self.id, self.type, self.subject, time, data]
+        if self.source_sequence is not None:
+            content.append(self.source_sequence)
         return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
     def as_document(self) -> dict[str, Any]:
-        """CloudEvents 1.0 in JSON."""
-        return {
+        """CloudEvents 1.0 in JSON; ``recordnumber`` is our count of the grant's events, ``sequence`` the sender's."""
+        document: dict[str, Any] = {
             "specversion": "1.0", "source": self.source, "id": self.id, "type": self.type,
-            "subject": self.subject, "time": self.time.astimezone(BEIJING).isoformat(),
+            "subject": self.subject, "time": (self.issued_at or self.time).astimezone(BEIJING).isoformat(),
             "datacontenttype": "application/json", "data": self.data,
         }
+        if self.source_sequence is not None:
+            document["sequence"] = str(self.source_sequence)
+        if self.sequence is not None:
+            document["recordnumber"] = self.sequence
+        return document
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Many events in few statements: a temporary table filled by COPY, then identity, counters, counts and events from it.
+
+One lock order: identities, what corrected events count for, counters, the grants' own counts, events. Each is taken
+sorted by its key. What delivery records takes counters first, but the identities it writes are its own alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from billing.usage.model import UsageEvent
+
+COLUMNS = (
+    "ord", "source", "id", "type", "subject", "time", "resource_id", "rows", "calls", "bytes", "data", "digest",
+    "source_sequence", "issued_at", "corrects_source", "corrects_id",
+)
+EIGHT_HOURS = timedelta(hours=8)
+"""Beijing's distance from UTC; it has kept no summer time since 1991 and no grant is that old."""
+RANGES_MAX = 10_000
+"""Holes that are remembered per sender and grant; whoever has more does not count but draw at random."""
+
+Row = tuple[Any, ...]
+
+
+async def prepare(tx: asyncpg.Connection, events: Iterable[UsageEvent]) -> None:
+    """Hold what a close waits for, have the months and the table to stage in."""
+    await tx.execute("LOCK TABLE ONLY billing.usage_event IN ROW EXCLUSIVE MODE")
+    months = {(local.year, local.month): local.date().replace(day=1)
+              for local in (event.time + EIGHT_HOURS for event in events)}
+    await tx.execute("SELECT billing.usage_add_month(m) FROM unnest($1::date[]) AS m", sorted(months.values()))
+    await tx.execute(
+        """
+        CREATE TEMPORARY TABLE IF NOT EXISTS usage_staging (
+            number bigint NOT NULL DEFAULT nextval('billing.usage_event_number'), ord int, source text COLLATE "C",
+            id text COLLATE "C", type text, subject text, time timestamptz, resource_id text, rows bigint, calls bigint,
+            bytes bigint, data text, digest bytea, source_sequence bigint, issued_at timestamptz, corrects_source text,
+            corrects_id text
+        ) ON COMMIT DELETE ROWS
+        """
+    )
+
+
+def row_of(number: int, event: UsageEvent, digest: bytes) -> Row:
+    text = event.body_json if event.body_json is not None else orjson.dumps(event.data)
+    source, target = event.corrects or (None, None)
+    return (
+        number, event.source, event.id, event.type, event.subject, event.time, event.resource_id, event.rows,
+        event.calls, event.bytes, text.decode(), digest, event.source_sequence, event.issued_at, source, target,
+    )
+
+
+async def stage(tx: asyncpg.Connection, rows: Sequence[Row]) -> None:
+    await tx.copy_records_to_table("usage_staging", schema_name="pg_temp", columns=COLUMNS, records=rows)
+
+
+async def identify(tx: asyncpg.Connection, count: int) -> dict[int, bool]:
+    """Claim the identities of what is staged; known ones are taken out of it again.
+
+    Returns for each known one, by its place, whether its content is the same.
+    """
+    status = await tx.execute(
+        "INSERT INTO billing.usage_identity (source, id, digest, number, time)"
+        " SELECT source, id, digest, number, time FROM usage_staging ORDER BY source, id ON CONFLICT DO NOTHING"
+    )
+    if int(status.rpartition(" ")[2]) == count:
+        return {}
+    known = await tx.fetch(
+        "DELETE FROM usage_staging s USING billing.usage_identity i"
+        " WHERE (i.source, i.id) = (s.source, s.id) AND i.number <> s.number"
+        " RETURNING s.ord, i.digest = s.digest AS same"
+    )
+    return {row["ord"]: row["same"] for row in known}
+
+
+async def count(tx: asyncpg.Connection) -> None:
+    """Add what is staged, of which nothing is negative, to the grants' days and months."""
+    await tx.execute(
+        """
+        WITH day AS (
+            SELECT subject, (time AT TIME ZONE 'Asia/Shanghai')::date AS on_day, sum(calls) AS calls, sum(rows) AS rows,
+                sum(bytes) AS bytes
+            FROM usage_staging GROUP BY 1, 2
+        ), spans AS (
+            SELECT subject, 'day' AS span, on_day AS starts_on, calls, rows, bytes FROM day
+            UNION ALL
+            SELECT subject, 'month', date_trunc('month', on_day)::date, sum(calls), sum(rows), sum(bytes) FROM day
+            GROUP BY 1, 3
+        )
+        INSERT INTO billing.usage_counter AS c (grant_id, span, starts_on, calls, rows, bytes)
+        SELECT * FROM spans WHERE (calls, rows, bytes) <> (0, 0, 0) ORDER BY 1, 2, 3
+        ON CONFLICT (grant_id, span, starts_on) DO UPDATE
+            SET calls = c.calls + excluded.calls, rows = c.rows + excluded.rows, bytes = c.bytes + excluded.bytes
+        """
+    )
+
+
+async def write(tx: asyncpg.Connection, now: datetime) -> None:
+    """Keep what is staged as events, each with its place in its grant's count; every one of it is new."""
+    await tx.execute(
+        """
+        WITH counted AS (
+            INSERT INTO billing.usage_grant_sequence AS s (grant_id, last)
+            SELECT subject, count(*) FROM usage_staging GROUP BY subject ORDER BY subject
+            ON CONFLICT (grant_id) DO UPDATE SET last = s.last + excluded.last
+            RETURNING grant_id, last
+        )
+        INSERT INTO billing.usage_event (number, source, id, type, subject, time, resource_id, rows, calls, bytes, data,
+            digest, recorded_at, sequence, source_sequence, issued_at, corrects_source, corrects_id)
+        SELECT number, source, id, type, subject, time, resource_id, rows, calls, bytes, data::jsonb, digest, $1,
+            c.last - count(*) OVER (PARTITION BY subject) + row_number() OVER (PARTITION BY subject ORDER BY number),
+            source_sequence, issued_at, corrects_source, corrects_id
+        FROM usage_staging JOIN counted c ON c.grant_id = subject
+        """,
+        now,
+    )
+
+
+async def note_sequences(tx: asyncpg.Connection) -> None:
+    """Remember which of the senders' own numbers have come; for reading, what is missing."""
+    await tx.execute(
+        """
+        INSERT INTO billing.usage_source_sequence AS s (grant_id, source, received)
+        SELECT subject, source, range_agg(int8range(source_sequence, source_sequence, '[]')) FROM usage_staging
+        WHERE source_sequence IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (grant_id, source) DO UPDATE SET received = s.received + excluded.received
+            WHERE (SELECT count(*) FROM unnest(s.received)) < $1
+        """,
+        RANGES_MAX,
+    )
