@@ -16,7 +16,7 @@ from ops.search.errors import SearchFault
 from ops.search.fields import INITIALS, KEY, PINYIN, clean_name, fits
 from ops.search.postings import Postings, plan_of
 from ops.search.schema import UNIQUE_KEY, Kind, field_of
-from ops.search.store import BIG_FIELDS, Row, pack
+from ops.search.store import BIG_FIELDS, Row, pack, pack_bigs
 
 REQUIRED = (UNIQUE_KEY, "id", "site_id")
 
@@ -59,14 +59,14 @@ def prepare(source: Any, now: datetime) -> Prepared:
     if not isinstance(key, str) or not fits(key):
         raise SearchFault(f"{UNIQUE_KEY} must be a short string")
     document.setdefault("indexed_ts", format_date(to_millis(now)))
-    big = (pack(document.pop(BIG_FIELDS[0], None)), pack(document.pop(BIG_FIELDS[1], None)))
+    big = pack_bigs(document.pop(BIG_FIELDS[0], None), document.pop(BIG_FIELDS[1], None))
     for name, value in document.items():
         if not clean_name(name):
             raise SearchFault("A field name is empty or holds a control character")
         if field_of(name).kind in (Kind.DATE, Kind.INT):
             document[name] = _canonical(document, name, value, now)
     try:
-        return Prepared(Row(key, orjson.dumps(document), big), to_index(document, now))
+        return Prepared(Row(key, pack(orjson.dumps(document)) or b"", big), to_index(document, now))
     except (TypeError, orjson.JSONEncodeError) as error:
         raise SearchFault(f"The document cannot be stored: {error}") from error
 

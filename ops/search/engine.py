@@ -21,14 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 from tantivy import Document, Index, Query
 
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.documents import Prepared, to_index
 from ops.search.errors import SearchFault
 from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
-from ops.search.store import Store
+from ops.search.store import Store, unpack_head
 
 log = logging.getLogger("ops.search")
 
@@ -65,6 +64,16 @@ class _Job:
     changes: list[Change]
     commit: bool
     done: Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What the index is to do after the store did it. What the store does not hold, the index does not hold."""
+
+    key: str
+    sequence: int
+    replaces: bool
+    document: Document | None
 
 
 class Engine:
@@ -125,14 +134,14 @@ class Engine:
         count = 0
         if everything:
             for sequence, head in self.store.all_live():
-                self._add(to_index(orjson.loads(head), now), sequence)
+                self._add(to_index(unpack_head(head), now), sequence)
                 count += 1
         else:
             keys = self.store.changed_since(self._indexed)
             for key in keys:
                 self._writer.delete_documents_by_term(KEY, key)
             for sequence, head in self.store.live(keys):
-                self._add(to_index(orjson.loads(head), now), sequence)
+                self._add(to_index(unpack_head(head), now), sequence)
             count = len(keys)
         if count:
             log.info("Indexed %d stored documents again", count)
@@ -228,7 +237,7 @@ class Engine:
 
     def _apply_group(self, jobs: list[_Job], at: int, failed: dict[int, BaseException]) -> int:
         """Apply jobs from ``at`` in one transaction, up to the next that deletes by query; where to go on."""
-        documents: list[tuple[str, int, Document | None]] = []
+        documents: list[_Step] = []
         first = jobs[at]
         if any(change.matching for change in first.changes):
             try:
@@ -259,24 +268,25 @@ class Engine:
         self.store.commit()
         self._index(documents)
 
-    def _record(self, change: Change) -> list[tuple[str, int, Document | None]]:
-        recorded: list[tuple[str, int, Document | None]] = []
+    def _record(self, change: Change) -> list[_Step]:
+        recorded: list[_Step] = []
         for put in change.puts:
             self._sequence += 1
-            self.store.put(self._sequence, put.row)
-            recorded.append((put.row.index_id, self._sequence, put.document))
+            replaced = self.store.put(self._sequence, put.row)
+            recorded.append(_Step(put.row.index_id, self._sequence, replaced, put.document))
         for key in change.keys:
             self._sequence += 1
-            self.store.end(self._sequence, key)
-            recorded.append((key, self._sequence, None))
+            if self.store.end(self._sequence, key):
+                recorded.append(_Step(key, self._sequence, True, None))
         return recorded
 
-    def _index(self, documents: list[tuple[str, int, Document | None]]) -> None:
-        for key, sequence, document in documents:
-            self._writer.delete_documents_by_term(KEY, key)
-            if document is not None:
-                self._add(document, sequence)
-        self._uncommitted += len(documents)
+    def _index(self, steps: list[_Step]) -> None:
+        for step in steps:
+            if step.replaces:
+                self._writer.delete_documents_by_term(KEY, step.key)
+            if step.document is not None:
+                self._add(step.document, step.sequence)
+        self._uncommitted += len(steps)
 
     def _tidy(self) -> None:
         """When idle: commit what nobody committed, save how far the index is, drop rows no reader can need."""

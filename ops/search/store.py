@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lz4.block
 import orjson
 
 BIG_FIELDS = ("data_dict", "validated_data_dict")
@@ -40,16 +41,43 @@ class Row:
     big: tuple[bytes | None, bytes | None]
 
 
-def pack(value: Any) -> bytes | None:
+def raw_of(value: Any) -> bytes | None:
+    """A big field as bytes."""
     if value is None:
         return None
-    raw = (value if isinstance(value, str) else orjson.dumps(value).decode()).encode("utf-8", "surrogatepass")
-    return b"z" + zlib.compress(raw, 1) if len(raw) > PACK_ABOVE else b"r" + raw
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text.encode("utf-8", "surrogatepass")
 
 
-def unpack(value: bytes) -> str:
-    raw = zlib.decompress(value[1:]) if value[:1] == b"z" else value[1:]
-    return raw.decode("utf-8", "surrogatepass")
+def pack(raw: bytes | None, near: bytes | None = None) -> bytes | None:
+    """Compressed; with ``near``, a text much like it, only what differs (``unpack`` needs the same)."""
+    if raw is None or len(raw) <= PACK_ABOVE:
+        return None if raw is None else b"r" + raw
+    size = len(raw).to_bytes(4, "little")
+    if near is not None and len(near) > PACK_ABOVE:
+        return b"d" + size + bytes(lz4.block.compress(raw, store_size=False, dict=near))
+    return b"4" + size + bytes(lz4.block.compress(raw, store_size=False))
+
+
+def pack_bigs(data: Any, validated: Any) -> tuple[bytes | None, bytes | None]:
+    """The big fields as they are kept: ``validated_data_dict`` whole, ``data_dict`` by what differs from it."""
+    raw, near = raw_of(data), raw_of(validated)
+    return pack(raw, near), pack(near)
+
+
+def unpack_raw(value: bytes, near: bytes | None = None) -> bytes:
+    kind = value[:1]
+    if kind in (b"4", b"d"):
+        size = int.from_bytes(value[1:5], "little")
+        known = {"dict": near} if kind == b"d" else {}
+        return bytes(lz4.block.decompress(value[5:], uncompressed_size=size, **known))
+    return zlib.decompress(value[1:]) if kind == b"z" else value[1:]
+
+
+def unpack_head(head: bytes) -> dict[str, Any]:
+    """Every field but the big ones."""
+    found: dict[str, Any] = orjson.loads(head if head[:1] == b"{" else unpack_raw(head))
+    return found
 
 
 class Store:
@@ -91,16 +119,22 @@ class Store:
         """Documents without their big fields, by sequence number."""
         found: dict[int, dict[str, Any]] = {}
         for seq, head in self._select("seq, head", sequences):
-            found[seq] = orjson.loads(head)
+            found[seq] = unpack_head(head)
         return found
 
     def bigs(self, sequences: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, str]]:
         """Only the big fields that are asked for."""
         wanted = [name for name in BIG_FIELDS if name in names]
+        if not wanted:
+            return {}
         found: dict[int, dict[str, str]] = {}
-        for seq, *values in self._select(", ".join(["seq", *wanted]), sequences):
+        for seq, data, validated in self._select(
+            f"seq, {'data_dict' if 'data_dict' in wanted else 'NULL'}, validated_data_dict", sequences
+        ):
+            near = None if validated is None else unpack_raw(validated)
+            raws = {"data_dict": None if data is None else unpack_raw(data, near), "validated_data_dict": near}
             found[seq] = {
-                name: unpack(value) for name, value in zip(wanted, values, strict=True) if value is not None
+                name: raw.decode("utf-8", "surrogatepass") for name in wanted if (raw := raws[name]) is not None
             }
         return found
 
@@ -157,17 +191,19 @@ class Store:
         if self.writer.in_transaction:
             self.writer.execute("ROLLBACK")
 
-    def put(self, sequence: int, row: Row) -> None:
-        self.end(sequence, row.index_id)
+    def put(self, sequence: int, row: Row) -> bool:
+        """Keep a document; did it replace one?"""
+        replaced = self.end(sequence, row.index_id)
         self.writer.execute(
             "INSERT INTO docs (seq, index_id, head, data_dict, validated_data_dict) VALUES (?, ?, ?, ?, ?)",
             (sequence, row.index_id, row.head, *row.big),
         )
+        return replaced
 
-    def end(self, sequence: int, index_id: str) -> None:
-        self.writer.execute(
-            "UPDATE docs SET ended = ? WHERE index_id = ? AND ended IS NULL", (sequence, index_id)
-        )
+    def end(self, sequence: int, index_id: str) -> bool:
+        """End a document; was there one?"""
+        statement = "UPDATE docs SET ended = ? WHERE index_id = ? AND ended IS NULL"
+        return self.writer.execute(statement, (sequence, index_id)).rowcount > 0
 
     def set_meta(self, key: str, value: str) -> None:
         self.writer.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
