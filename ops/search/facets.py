@@ -1,7 +1,12 @@
-"""Term facets: counts of a field's values among the hits, in Solr's flat lists."""
+"""Term facets: counts of a field's values among the hits, in Solr's flat lists.
+
+Fields with a column are counted all together in one pass over the hits. The others (texts, dates, numbers, fields of
+which hardly two documents share a value) are counted by walking their terms. Both count exactly.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tantivy import Occur as TOccur
@@ -9,25 +14,58 @@ from tantivy import Query
 
 from ops.search.analysis import GRAM
 from ops.search.errors import SearchFault, unsupported
-from ops.search.fields import EXACT, SEP, clean_name, place_of
+from ops.search.fields import COUNTED, COUNTED_MARK, EXACT, SEP, clean_name, is_counted, place_of
 from ops.search.schema import Kind, field_of
 
 if TYPE_CHECKING:
     from ops.search.select import Select
 
 MAX_FACETS = 100
+EVERY = 1_000_000_000
+"""More values than a field can have: what a segment is asked for, so that no count is cut short."""
+MAX_VALUES = 60_000
+"""Values that one pass over columns gives back; who asks for more has them counted by their terms."""
+
+Pairs = list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How one field is to be counted."""
+
+    name: str
+    limit: int
+    """Values to give back, all of them when negative."""
+    offset: int
+    minimum: int
+    by_count: bool
+    prefix: str
+    missing: bool
+
+    @property
+    def enough(self) -> int | None:
+        """How many of the most frequent values hold the answer; None when all are needed."""
+        if self.limit < 0 or not self.by_count or self.minimum <= 0 or self.prefix:
+            return None
+        return self.offset + self.limit
 
 
 def counts(select: Select, query: Query) -> dict[str, Any]:
     """``facet_counts`` of an answer."""
-    fields: dict[str, list[Any]] = {}
     names = select.parameters.get("facet.field", [])
     if len(names) > MAX_FACETS:
         raise SearchFault(f"A request may ask for {MAX_FACETS} facets")
-    for name in names:
-        if name.startswith("{!"):
-            raise unsupported("Local parameters {!…} in facet.field")
-        fields[name] = _field(select, query, name)
+    if any(name.startswith("{!") for name in names):
+        raise unsupported("Local parameters {!…} in facet.field")
+    wishes = [
+        _wish(select, name) for name in dict.fromkeys(names)
+        if clean_name(name) and field_of(name).kind is not Kind.STORED
+    ]
+    in_columns = _by_columns(select, query, [wish for wish in wishes if is_counted(wish.name)])
+    fields: dict[str, list[Any]] = {name: [] for name in names}
+    for wish in wishes:
+        found = in_columns.get(wish.name)
+        fields[wish.name] = _flat(select, query, wish, _by_terms(select, query, wish) if found is None else found)
     queries: dict[str, int] = {}
     for text in select.parameters.get("facet.query", []):
         both = Query.boolean_query([(TOccur.Must, query), (TOccur.Must, select.lucene(text)[0])])
@@ -38,42 +76,77 @@ def counts(select: Select, query: Query) -> dict[str, Any]:
     }
 
 
-def _field(select: Select, query: Query, name: str) -> list[Any]:
+def _wish(select: Select, name: str) -> Wish:
     def option(what: str, default: str) -> str:
         for key in (f"f.{name}.facet.{what}", f"facet.{what}"):
             if select.parameters.get(key):
                 return select.parameters[key][-1] or default
         return default
 
-    if not clean_name(name) or field_of(name).kind is Kind.STORED:
-        return []
-    limit, offset = _whole(option("limit", "100"), "limit"), max(0, _whole(option("offset", "0"), "offset"))
-    minimum = _whole(option("mincount", "0"), "mincount")
+    limit = _whole(option("limit", "100"), "limit")
     order = option("sort", "count" if limit > 0 else "index")
     if order not in ("count", "index", "true", "false"):
         raise SearchFault(f"Unknown facet.sort: {order[:50]}")
-    place, prefix = place_of(name)
-    start = prefix + option("prefix", "")
-    by_count = order in ("count", "true")
+    return Wish(
+        name, limit, max(0, _whole(option("offset", "0"), "offset")), _whole(option("mincount", "0"), "mincount"),
+        order in ("count", "true"), option("prefix", ""), option("missing", "false") == "true",
+    )
+
+
+def _by_columns(select: Select, query: Query, wishes: list[Wish]) -> dict[str, Pairs]:
+    """Values with their counts, as many as are needed, of all fields in one pass; fields left out have too many."""
+    asked: dict[str, Any] = {}
+    for wish in wishes:
+        enough = wish.enough
+        if enough != 0:
+            size = MAX_VALUES if enough is None else min(enough, MAX_VALUES)
+            terms = {"field": f"{COUNTED}.{wish.name}", "size": size, "segment_size": EVERY}
+            asked[wish.name] = {"terms": terms}
+    if not asked:
+        return {}
+    try:
+        answer = select.snapshot.searcher.aggregate(query, asked)
+    except ValueError:
+        return {}
+    found: dict[str, Pairs] = {}
+    for wish in wishes:
+        part = answer.get(wish.name)
+        if part is None:
+            continue
+        buckets = part["buckets"]
+        whole = wish.enough is not None and wish.enough <= MAX_VALUES
+        if whole or len(buckets) < MAX_VALUES:
+            cut = len(COUNTED_MARK)
+            found[wish.name] = [(bucket["key"][cut:], int(bucket["doc_count"])) for bucket in buckets]
+    return found
+
+
+def _by_terms(select: Select, query: Query, wish: Wish) -> Pairs:
+    place, prefix = place_of(wish.name)
+    enough = wish.enough if place == EXACT else None
+    found = select.snapshot.searcher.terms_with_prefix(place, prefix + wish.prefix, query, enough)
+    return _plain(found, prefix)
+
+
+def _plain(terms: Pairs, prefix: str) -> Pairs:
+    cut = len(prefix)
+    return [(term[cut:], count) for term, count in terms if not term.startswith((GRAM, prefix + GRAM))]
+
+
+def _flat(select: Select, query: Query, wish: Wish, pairs: Pairs) -> list[Any]:
     searcher = select.snapshot.searcher
-    enough = offset + limit if limit >= 0 and by_count and minimum > 0 and place == EXACT else None
-    found = {
-        term: count for term, count in searcher.terms_with_prefix(place, start, query, enough)
-        if count > 0 and not term.startswith((GRAM, prefix + GRAM))
-    }
-    if minimum <= 0:
+    found = {term: count for term, count in pairs if count > 0 and term.startswith(wish.prefix)}
+    if wish.minimum <= 0:
         # Only among what the filters let through: elsewhere a value would tell of documents behind a label.
-        for term, _ in searcher.terms_with_prefix(place, start, select.visible()):
-            if not term.startswith((GRAM, prefix + GRAM)):
-                found.setdefault(term, 0)
-    pairs = [(term, count) for term, count in found.items() if count >= minimum]
-    pairs.sort(key=(lambda pair: (-pair[1], pair[0].encode())) if by_count else (lambda pair: pair[0].encode()))
-    pairs = pairs[offset:] if limit < 0 else pairs[offset : offset + limit]
-    flat: list[Any] = []
-    for term, count in pairs:
-        flat += [term[len(prefix) :], count]
-    if option("missing", "false") == "true":
-        marker = Query.term_query(select.engine.schema, EXACT, SEP + name, "basic")
+        place, prefix = place_of(wish.name)
+        for term, _ in _plain(searcher.terms_with_prefix(place, prefix + wish.prefix, select.visible()), prefix):
+            found.setdefault(term, 0)
+    pairs = [(term, count) for term, count in found.items() if count >= wish.minimum]
+    pairs.sort(key=(lambda pair: (-pair[1], pair[0].encode())) if wish.by_count else (lambda pair: pair[0].encode()))
+    pairs = pairs[wish.offset :] if wish.limit < 0 else pairs[wish.offset : wish.offset + wish.limit]
+    flat: list[Any] = [item for pair in pairs for item in pair]
+    if wish.missing:
+        marker = Query.term_query(select.engine.schema, EXACT, SEP + wish.name, "basic")
         without = Query.boolean_query([(TOccur.Must, query), (TOccur.MustNot, marker)])
         flat += [None, searcher.search(without, 1).count]
     return flat

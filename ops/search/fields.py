@@ -3,12 +3,16 @@
 Text fields named in the schema have two tantivy fields of their own: a bag of words and a sequence for phrases.
 Everything exact (strings, the catch-all, dates and numbers for equality and facets) shares the field ``s`` as
 terms ``name SEP value``; dynamic text shares ``x`` the same way (spaces of a name become another character there).
-``SEP name`` in ``s`` says that a document has the field at all. Dates and numbers have columns besides, for ranges and sorting.
+``SEP name`` in ``s`` says that a document has the field at all. Dates and numbers have columns besides, for ranges
+and sorting; strings that are counted have one each in the JSON field ``f``, which holds nothing but columns.
 """
 
 from __future__ import annotations
 
-from tantivy import Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
+import re
+from functools import lru_cache
+
+from tantivy import Filter, Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
 from ops.search.analysis import MAX_TERM_BYTES, NGRAM_MAX, NGRAM_MIN
 from ops.search.schema import FIELDS, Kind, field_of
@@ -20,10 +24,19 @@ KEY = "key_"
 SEQUENCE = "seq_"
 PINYIN, INITIALS = "title_pinyin", "title_initials"
 """The readings of a title's characters in sequence, and their initials from each character on."""
+COUNTED = "f"
+COUNTED_MARK = ":"
+"""Before each value of a column, so that none is read as a date."""
+UNCOUNTED = frozenset({
+    "index_id", "id", "name", "title_string", "url", "ckan_url", "download_url", "res_url", "revision_id", "_version_",
+    "permission_labels",
+})
+"""Fields of which hardly two documents share a value: counted by their terms, when somebody asks."""
+_COLUMN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 GRAMS = "grams"
 """Tokenizer of fields that hold every n-gram of a text."""
 _SPACES = str.maketrans(" \t\n\r\f\v", "\x05" * 6)
-LAYOUT = "5"
+LAYOUT = "7"
 """Version of the analysis and layout: another value makes the engine index everything anew from the store."""
 
 SORT_TEXT = {"name": "name_", "title_string": "title_string_", "title": "title_string_"}
@@ -48,6 +61,7 @@ def build_schema() -> Schema:
             builder.add_text_field(sequence_of(name), tokenizer_name="whitespace", index_option="position")
         elif name in COLUMNS:
             builder.add_integer_field(name, indexed=True, fast=True)
+    builder.add_json_field(COUNTED, fast=True, tokenizer_name=COUNTED, index_option="basic")
     for column in sorted(set(SORT_TEXT.values())):
         builder.add_text_field(column, tokenizer_name="raw", index_option="basic", fast=True)
     return builder.build()
@@ -57,6 +71,15 @@ def register_tokenizers(index: Index) -> None:
     """Tokenizers are not kept in an index: they are named anew each time it is opened."""
     grams = Tokenizer.ngram(NGRAM_MIN, NGRAM_MAX, False)
     index.register_tokenizer(GRAMS, TextAnalyzerBuilder(grams).build())
+    nothing = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.remove_long(1)).build()
+    index.register_tokenizer(COUNTED, nothing)
+    index.register_fast_field_tokenizer(COUNTED, TextAnalyzerBuilder(Tokenizer.raw()).build())
+
+
+@lru_cache(maxsize=4096)
+def is_counted(name: str) -> bool:
+    """Has a field a column of its values, by which they are counted?"""
+    return field_of(name).kind is Kind.STRING and name not in UNCOUNTED and _COLUMN_NAME.fullmatch(name) is not None
 
 
 def sequence_of(place: str) -> str:

@@ -12,15 +12,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tantivy import Document
+from tantivy import Document, PreTokenizedString, Token
 
 from ops.search import analysis
 from ops.search.chinese.folding import normalize
-from ops.search.fields import COLUMNS, EXACT, SEP, SORT_TEXT, fits, place_of, sequence_of
+from ops.search.fields import (
+    COLUMNS,
+    COUNTED,
+    COUNTED_MARK,
+    EXACT,
+    SEP,
+    SORT_TEXT,
+    fits,
+    is_counted,
+    place_of,
+    sequence_of,
+)
 from ops.search.schema import Kind, copies_of, field_of
 
-BREAK = "\x04"
-"""Stands between two values, so that a phrase does not run from one into the next."""
+GAP = PreTokenizedString("\x04", [Token("\x04", 97, 0, 1)])
+"""Stands between two values: the next one begins 100 positions on, as in Solr, so that no phrase runs into it."""
 KEPT_RUNS, KEPT_VALUES = 12_000, 6_000
 LONGEST_RUN, LONGEST_VALUE = 120, 60
 """Characters of texts that are remembered."""
@@ -53,6 +64,8 @@ class Plan:
     sort: str | None
     date: bool
     number: bool
+    counted: str | None
+    """The field's name when its values have a column."""
 
 
 @lru_cache(maxsize=4096)
@@ -69,6 +82,7 @@ def plan_of(name: str) -> Plan:
     return Plan(
         tuple(_target(target) for target in names), exact, SEP + name,
         SORT_TEXT.get(name) if name != "title" else None, column and kind is Kind.DATE, column and kind is Kind.INT,
+        name if is_counted(name) else None,
     )
 
 
@@ -106,16 +120,21 @@ class Postings:
 
     def __init__(self) -> None:
         self._exact: dict[str, None] = {}
+        self._counted: dict[str, list[str]] = {}
         self._values: dict[Target, dict[str, None]] = {}
         """A text that a field holds more than once counts once."""
 
     def add(self, plan: Plan, values: list[str]) -> None:
         if plan.exact is not None:
             self._exact[plan.marker] = None
+            kept = []
             for text in values:
                 term = plan.exact + text
-                if len(term) < SHORT or fits(term):
+                if term not in self._exact and (len(term) < SHORT or fits(term)):
                     self._exact[term] = None
+                    kept.append(COUNTED_MARK + text)
+            if plan.counted is not None and kept:
+                self._counted[plan.counted] = kept
         for target in plan.targets:
             found = self._values.get(target)
             if found is None:
@@ -136,9 +155,14 @@ class Postings:
                 into = places[target.place] = ([], [])
             _collect(target, values, *into)
         document = Document(**{EXACT: list(self._exact)})
+        document.add_json(COUNTED, self._counted)
         for place, (words, sequence) in places.items():
             document.add_text(place, " ".join(words))
-            document.add_text(sequence_of(place), " ".join(sequence))
+            into_sequence = sequence_of(place)
+            for at, ordered in enumerate(sequence):
+                if at:
+                    document.add_pre_tokenized_text(into_sequence, GAP)
+                document.add_text(into_sequence, ordered)
         for place, text in grams:
             document.add_text(place, text)
         return document
@@ -155,4 +179,3 @@ def _collect(target: Target, values: Iterable[str], words: list[str], sequence: 
             words.append(found)
         if ordered:
             sequence.append(ordered)
-        sequence.append(BREAK)
