@@ -32,9 +32,18 @@ FOLDER = Path(__file__).parents[2] / "tests" / "search" / "relevance"
 DEPTH = 10
 ROUNDS = 5
 CLASSES = {
-    "word": "Chinese words", "synonym": "other names", "traditional": "traditional", "fullwidth": "full-width",
-    "pinyin": "pinyin", "initials": "initials", "typo": "slips", "english": "English", "column": "column names",
-    "code": "codes", "multi": "several words", "question": "questions",
+    "word": "Chinese words",
+    "synonym": "other names",
+    "traditional": "traditional",
+    "fullwidth": "full-width",
+    "pinyin": "pinyin",
+    "initials": "initials",
+    "typo": "slips",
+    "english": "English",
+    "column": "column names",
+    "code": "codes",
+    "multi": "several words",
+    "question": "questions",
 }
 Find = Callable[[dict[str, str | list[str]]], list[str]]
 
@@ -78,9 +87,7 @@ def _demo(entry: Entry, department: str) -> dict[str, Any]:
     return _document(entry.name, entry.title, entry.abstract, department, list(entry.tags), "; ".join(words))
 
 
-def _document(
-    name: str, title: str, notes: str, department: str, tags: list[str], columns: str
-) -> dict[str, Any]:
+def _document(name: str, title: str, notes: str, department: str, tags: list[str], columns: str) -> dict[str, Any]:
     made = dataset(name, title=title, notes=notes, tags=tags, extras_items=columns, extras_department=department)
     made["organization"] = f"org-{abs(hash(department)) % 97}" if department.isascii() else "department"
     made["res_name"], made["res_format"] = [title], ["CSV"]
@@ -91,14 +98,22 @@ def _document(
 def request(text: str) -> dict[str, str | list[str]]:
     """What CKAN sends for a text typed into its search box."""
     return {
-        "q": text, **CKAN_DISMAX, "q.op": "AND", "df": "text", "fl": "name", "rows": str(DEPTH), "start": "0",
-        "wt": "json", "sort": "score desc, metadata_modified desc",
+        "q": text,
+        **CKAN_DISMAX,
+        "q.op": "AND",
+        "df": "text",
+        "fl": "name",
+        "rows": str(DEPTH),
+        "start": "0",
+        "wt": "json",
+        "sort": "score desc, metadata_modified desc",
         "fq": [f'+site_id:"{SITE}"', "+state:active", '+permission_labels:("public")', "+capacity:public"],
     }
 
 
 def ndcg(found: list[str], grades: dict[str, int]) -> float:
     """Normalized discounted cumulative gain of the first ten, gain 2^grade - 1."""
+
     def total(values: list[int]) -> float:
         return math.fsum((2.0**grade - 1) / math.log2(place + 2) for place, grade in enumerate(values[:DEPTH]))
 
@@ -176,7 +191,12 @@ def measure(say: Say) -> list[Figure]:
 def _figure(name: str, value: float, peer_value: float | None) -> Figure:
     known = peer_value is not None
     return Figure(
-        name, round(value, 4), "nDCG", "higher", None, "Solr 9, CKAN's schema" if known else None,
+        name,
+        round(value, 4),
+        "nDCG",
+        "higher",
+        None,
+        "Solr 9, CKAN's schema" if known else None,
         round(peer_value, 4) if peer_value is not None else None,
     )
 

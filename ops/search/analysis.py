@@ -290,7 +290,7 @@ def _named(words: Sequence[str], others: Sequence[str], kind: Kind) -> Piece:
         parts = tuple(((0, part),) for part in LEXICON.cut(other)) if has_cjk(other) and " " not in other else ()
         if len(parts) > 1 and all(len(part[0][1]) > 1 for part in parts):
             found.append(Alternative(parts, PARTS_WEIGHT))
-    return Piece((*own, *(one for one in found if one.parts[0])), name)
+    return Piece((*own, *(one for one in found if one.parts[0])), name, name in WEAK_WORDS)
 
 
 def _cjk_piece(word: str) -> Piece:

@@ -43,9 +43,12 @@ class Assist:
         corrected = forgiving.query()
         if corrected is None or not total:
             return corrected
-        return Query.boolean_query([
-            (TOccur.Should, main), (TOccur.Should, Query.boost_query(corrected, PARTIAL_BOOST)),
-        ])
+        return Query.boolean_query(
+            [
+                (TOccur.Should, main),
+                (TOccur.Should, Query.boost_query(corrected, PARTIAL_BOOST)),
+            ]
+        )
 
     def _all_words(self) -> bool:
         """Does any document that may be seen hold every word as typed?"""

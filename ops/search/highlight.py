@@ -13,11 +13,25 @@ from ops.search.schema import UNIQUE_KEY, Kind, field_of
 
 Parameters = Mapping[str, list[str]]
 
-SPOKEN = frozenset({
-    "hl", "hl.fl", "hl.simple.pre", "hl.simple.post", "hl.tag.pre", "hl.tag.post", "hl.snippets", "hl.fragsize",
-    "hl.encoder", "hl.method", "hl.requireFieldMatch", "hl.usePhraseHighlighter", "hl.maxAnalyzedChars",
-    "hl.mergeContiguous", "hl.highlightMultiTerm",
-})
+SPOKEN = frozenset(
+    {
+        "hl",
+        "hl.fl",
+        "hl.simple.pre",
+        "hl.simple.post",
+        "hl.tag.pre",
+        "hl.tag.post",
+        "hl.snippets",
+        "hl.fragsize",
+        "hl.encoder",
+        "hl.method",
+        "hl.requireFieldMatch",
+        "hl.usePhraseHighlighter",
+        "hl.maxAnalyzedChars",
+        "hl.mergeContiguous",
+        "hl.highlightMultiTerm",
+    }
+)
 MAX_FIELDS = 30
 MAX_SNIPPETS = 100
 DEFAULT_FIELDS = "title,notes"
@@ -113,11 +127,22 @@ def fragments(text: str, spans: list[Span], size: int) -> list[Span]:
         if border >= 0 and border + 1 >= (found[-1][1] if found else 0):
             start = border + 1
         end = min(len(text), max(start + size, high))
-        while start > 0 and start < low and text[start].isascii() and text[start].isalnum() \
-                and text[start - 1].isascii() and text[start - 1].isalnum():
+        while (
+            start > 0
+            and start < low
+            and text[start].isascii()
+            and text[start].isalnum()
+            and text[start - 1].isascii()
+            and text[start - 1].isalnum()
+        ):
             start += 1
-        while high < end < len(text) and text[end].isascii() and text[end].isalnum() \
-                and text[end - 1].isascii() and text[end - 1].isalnum():
+        while (
+            high < end < len(text)
+            and text[end].isascii()
+            and text[end].isalnum()
+            and text[end - 1].isascii()
+            and text[end - 1].isalnum()
+        ):
             end -= 1
         found.append((start, end))
     return found

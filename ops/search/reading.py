@@ -15,7 +15,7 @@ from ops.search.schema import Kind
 
 MIN_INITIALS = 2
 INITIALS_WEIGHT = 0.5
-_LETTERS = re.compile("[a-z']+|[^a-z']+")
+_LETTERS = re.compile("([a-z']+)|[^a-z']+")
 
 
 def by_syllables(schema: Schema, letters: str, *, unfinished: bool) -> Query | None:
@@ -63,15 +63,16 @@ def by_sound(schema: Schema, run: str) -> Query | None:
 def mixed(schema: Schema, text: str) -> Query | None:
     """Titles by characters and letters together (``空气zl``); None when the text is not such a mixture."""
     plain = normalize(text).lower().replace(" ", "")
-    runs = _LETTERS.findall(plain)
+    runs = list(_LETTERS.finditer(plain))
     if len(runs) < 2 or not analysis.has_cjk(plain) or len(runs) > 8:
         return None
     found: list[tuple[TOccur, Query]] = []
-    for run in runs:
+    for match in runs:
+        run = match[0]
         query: Query | None
-        if _LETTERS.match(run) and run[0].isascii():
+        if match[1]:
             query = by_letters(schema, run, unfinished=True)
-            if query is None and len(run) == 1 and run.isalpha():
+            if query is None and len(run) == 1:
                 continue
         else:
             terms = analysis.phrase_terms(run, Kind.TEXT)

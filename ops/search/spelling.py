@@ -1,4 +1,4 @@
-""""Did you mean": the words of documents that the caller may see, in the place of words that find nothing."""
+""" "Did you mean": the words of documents that the caller may see, in the place of words that find nothing."""
 
 from __future__ import annotations
 
@@ -120,9 +120,15 @@ def answer(select: Select, text: str, forgiving: Forgiving | None, *, extended: 
     for wrong, right in found.items():
         shown = wrong.replace("'", " ") if wrong not in plain else wrong
         start = plain.find(shown)
-        suggestions += [shown, {
-            "numFound": 1, "startOffset": max(start, 0), "endOffset": max(start, 0) + len(shown), "suggestion": [right],
-        }]
+        suggestions += [
+            shown,
+            {
+                "numFound": 1,
+                "startOffset": max(start, 0),
+                "endOffset": max(start, 0) + len(shown),
+                "suggestion": [right],
+            },
+        ]
         collation = collation.replace(shown, right, 1)
     collations: list[Any] = []
     hits = select.count_of(collation) if found and collation != plain else 0

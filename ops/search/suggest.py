@@ -179,8 +179,12 @@ class Suggest:
         start = spans[0][0] if spans else len(title)
         covered = sum(high - low for low, high in spans)
         body = {
-            "kind": "dataset", "text": title, "name": head.get("name"), "id": head.get("id"),
-            "highlight": marked(title, spans, self.before, self.after), "match": kind,
+            "kind": "dataset",
+            "text": title,
+            "name": head.get("name"),
+            "id": head.get("id"),
+            "highlight": marked(title, spans, self.before, self.after),
+            "match": kind,
         }
         return Suggestion((0 if covered >= len(self.plain) else 1, order, start > 0, len(title), start), body)
 
@@ -189,8 +193,11 @@ class Suggest:
         count = self.select.snapshot.searcher.search(self.select.filtered(term), 1).count
         kind, spans = match
         return {
-            "kind": "tag", "text": tag, "count": int(count),
-            "highlight": marked(tag, spans, self.before, self.after), "match": kind,
+            "kind": "tag",
+            "text": tag,
+            "count": int(count),
+            "highlight": marked(tag, spans, self.before, self.after),
+            "match": kind,
         }
 
 

@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ MAX_WORDS = 60_000
 MAX_LETTERS = 8
 TITLE_LETTERS = 6
 """Longer titles are not one word."""
-TRIES = 40
+TRIES = 10
 _HAN_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
 _BORDERS = re.compile(r"[\s,;、/|()]+")
 SOURCES = ("tags", "title", "extras_items", "extras_department")
@@ -92,7 +93,7 @@ class Lexicon:
         with self._lock:
             fresh = [word for word in dict.fromkeys(words) if word not in self._known]
             fresh = fresh[: max(0, MAX_WORDS - len(self._known))]
-            learned = [word for word in fresh if not cut or self._add(word)]
+            learned = list(takewhile(self._add, fresh)) if cut else fresh
             for word in learned:
                 self._known.add(word)
                 sound = pinyin.readings(word)
@@ -106,14 +107,14 @@ class Lexicon:
         return len(learned)
 
     def _add(self, word: str) -> bool:
-        """jieba refuses a new word while another thread cuts a text; that takes microseconds."""
+        """jieba refuses a new word while another thread cuts a text; one that stays busy gets it the next time."""
         for _ in range(TRIES):
             try:
                 if not self._jieba.has_word(word):
                     self._jieba.add_word(word, None, None)
                 return True
             except RuntimeError:
-                time.sleep(0.0005)
+                time.sleep(0.0002)
         return False
 
     def learn(self, document: Mapping[str, Any]) -> int:
