@@ -25,6 +25,9 @@ UNIT = 2.2
 MAX_READ = 50_000
 """Documents whose stored values a function may read (date fields without a column)."""
 
+ALWAYS = frozenset({*ONE, "exists", "not", "and", "or", "xor", "map", "pow"})
+"""Functions that exist for a document although a field in them does not (as Solr has it)."""
+
 Values = list[float]
 Pair = tuple[float, Any]
 ValueOf = Callable[[Sequence[int], str], dict[int, str]]
@@ -67,7 +70,11 @@ class Table:
             return self._extreme(name, arguments)
         if name == "def":
             return self._first(arguments)
-        return _combined(name, [self.values(one) for one in arguments])
+        found = _combined(name, [self.values(one) for one in arguments])
+        if name == "eq":
+            there = zip(self.exists(arguments[0]), self.exists(arguments[1]), strict=True)
+            return [value if a and b else float(a == b) for value, (a, b) in zip(found, there, strict=True)]
+        return found
 
     def exists(self, function: Function) -> list[bool]:
         """Which documents have the fields that a function needs."""
@@ -78,7 +85,7 @@ class Table:
             if function.kind.value in ("int", "date"):
                 return [value is not None for value in self._column(function)]
             return self._marked(function.name)
-        if function.name in ("exists", "not", "and", "or", "xor"):
+        if function.name in ALWAYS:
             return [True] * size
         if function.name == "if":
             test = self.values(function.arguments[0])
@@ -125,7 +132,8 @@ class Table:
         found = []
         for row in range(len(self.addresses)):
             there = [values[row] for values, having in columns if having[row]]
-            found.append(choose(there) if there else 0.0)
+            broken = any(map(math.isnan, there))
+            found.append(math.nan if broken else choose(there) if there else 0.0)
         return found
 
     def _first(self, arguments: tuple[Function, ...]) -> Values:

@@ -87,7 +87,7 @@ class Compiler:
         if not clauses:
             return None
         if all(occur is Occur.MUST_NOT for occur, _ in clauses):
-            if not top:
+            if not top and not (self.dismax is not None and self.dismax.extended):
                 return Query.empty_query()
             clauses.append((Occur.MUST, _alike(Query.all_query())))
         subqueries = [(_OCCUR[occur], compiled) for occur, compiled in clauses]

@@ -79,7 +79,7 @@ def _pow(a: float, b: float) -> float:
 
 
 def _exp(x: float) -> float:
-    return math.exp(x) if x < 709 else math.inf
+    return math.inf if x > 709 else math.exp(x)
 
 
 def _log(of: Callable[[float], float]) -> Callable[[float], float]:
@@ -94,6 +94,11 @@ def _sine(of: Callable[[float], float]) -> Callable[[float], float]:
     return lambda x: of(x) if math.isfinite(x) else math.nan
 
 
+def _rank(x: float) -> tuple[bool, float]:
+    """Java's order of numbers: what is no number comes after all others and equals itself."""
+    return (True, 0.0) if math.isnan(x) else (False, x)
+
+
 ONE: dict[str, Callable[[float], float]] = {
     "abs": abs, "ceil": _whole(math.ceil), "floor": _whole(math.floor), "rint": _whole(round),
     "sqrt": lambda x: math.sqrt(x) if x >= 0 else math.nan, "cbrt": math.cbrt, "exp": _exp,
@@ -102,8 +107,9 @@ ONE: dict[str, Callable[[float], float]] = {
 }
 TWO: dict[str, Callable[[float, float], float]] = {
     "sub": lambda a, b: a - b, "div": _div, "mod": _mod, "pow": _pow,
-    "gt": lambda a, b: float(a > b), "gte": lambda a, b: float(a >= b), "lt": lambda a, b: float(a < b),
-    "lte": lambda a, b: float(a <= b), "eq": lambda a, b: float(a == b),
+    "gt": lambda a, b: float(_rank(a) > _rank(b)), "gte": lambda a, b: float(_rank(a) >= _rank(b)),
+    "lt": lambda a, b: float(_rank(a) < _rank(b)), "lte": lambda a, b: float(_rank(a) <= _rank(b)),
+    "eq": lambda a, b: float(_rank(a) == _rank(b)),
 }
 MANY = frozenset({"sum", "product", "max", "min", "and", "or"})
 _SAME = {"add": "sum", "mul": "product"}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ops.search.errors import QuerySyntaxFault, SearchFault, unsupported
 from ops.search.nodes import All, Bool, Boost, Exists, Fuzzy, Joker, Node, Occur, Phrase, Range, Regex, Term, Wildcard
+from ops.search.schema import field_of
 
 MAX_LENGTH = 1_000_000
 MAX_DEPTH = 100
@@ -21,10 +22,12 @@ MAGIC = frozenset({"_query_", "_val_"})
 _SPACE = " \t\n\r\u3000"
 _SPACES = re.compile(f"[{_SPACE}]*")
 _TERM = re.compile(
-    rf"""(?:\\.|[^{_SPACE}+\-!():^\[\]"{{}}~\\/])(?:\\.|[^{_SPACE}!():^\[\]"{{}}~\\])*""", re.S
+    rf"""(?:\\.|[^{_SPACE}+\-!():^\[\]"{{}}~\\/])(?:\\.|[^{_SPACE}():^\[\]"{{}}~\\])*""", re.S
 )
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"', re.S)
 _REGEX = re.compile(r"/((?:\\.|[^/\\])*)/", re.S)
+_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\(.)", re.S)
+_PIECE = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|[^\\]", re.S)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _BOUND = re.compile(rf"(?:\\.|[^{_SPACE}\]}}\\])+", re.S)
 _TO = re.compile(rf"[{_SPACE}]+TO(?=[{_SPACE}])")
@@ -44,7 +47,16 @@ def parse(
 
 
 def unescape(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text, flags=re.S) if "\\" in text else text
+    r"""Without backslashes; ``\u00e9`` is the character of that number."""
+    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    if match[1] is not None:
+        return chr(int(match[1], 16))
+    if match[2] == "u":
+        raise QuerySyntaxFault(match.string, "Non-hex character in Unicode escape sequence")
+    return match[2]
 
 
 class _Parser:
@@ -98,19 +110,27 @@ class _Parser:
         first = True
         bare: Node | None = None
         conjunction = ""
+        words: list[int] = []
+        """Clauses that are words and nothing else, with no operator on either side."""
         while True:
             modifier = self._modifier()
             node = self._clause(field)
             if first:
                 bare = node if not modifier else None
             self._add(clauses, conjunction, modifier, node)
+            if isinstance(node, Term) and not modifier and not conjunction:
+                words.append(len(clauses) - 1)
             self._skip()
             if self.at >= len(self.text) or self._peek() == ")":
                 break
             first = False
             conjunction = self._conjunction()
+            if conjunction and words and words[-1] == len(clauses) - 1:
+                words.pop()
         self.depth -= 1
-        if len(clauses) == 1 and bare is not None:
+        if field is not None and self.conjunction and not field_of(field).kind.is_text:
+            clauses = _any_of_runs(clauses, words)
+        if len(clauses) == 1 and bare is not None and len(words) < 2:
             return bare
         return Bool(tuple(clauses)) if clauses else None
 
@@ -211,6 +231,8 @@ class _Parser:
         if self._peek() != ")":
             raise self._fault()
         self.at += 1
+        if self.extended is None and isinstance(node, Bool) and all(o is Occur.MUST_NOT for o, _ in node.clauses):
+            return Bool(((Occur.MUST, node),))
         return node
 
     def _phrase(self, field: str | None) -> Node:
@@ -219,6 +241,7 @@ class _Parser:
             raise QuerySyntaxFault(self.text, f"Lexical error at line 1, column {self.at}: unclosed quote")
         self.at = match.end()
         slop = 0
+        self._to_suffix("~")
         if self._peek() == "~":
             self.at += 1
             slop = int(self._number() or 0)
@@ -253,7 +276,7 @@ class _Parser:
         plain = self.at
         boost = 1.0
         constant = False
-        while self._peek() in ("~", "^") and self.at < len(self.text):
+        while self._to_suffix("~^") in ("~", "^") and self.at < len(self.text):
             if self._peek() == "~":
                 self.at += 1
                 fuzzy = self._number() if self._number_ahead() else 2.0
@@ -293,6 +316,13 @@ class _Parser:
             return unescape(quoted[1])
         return None if match[0] == "*" else unescape(match[0])
 
+    def _to_suffix(self, suffixes: str) -> str:
+        """The character at the cursor, which moves over spaces when one of ``suffixes`` stands behind them."""
+        after = self._after_spaces(self.at)
+        if self.text[after : after + 1] in tuple(suffixes):
+            self.at = after
+        return self._peek()
+
     # -- numbers ---------------------------------------------------------------------------------------
 
     def _number_ahead(self) -> bool:
@@ -316,26 +346,37 @@ class _Parser:
         return number, constant
 
     def _boosted(self, node: Node | None) -> Node | None:
-        if self._peek() != "^":
+        if self._to_suffix("^") != "^":
             return node
         boost, constant = self._boost()
         return None if node is None else Boost(node, boost, constant)
+
+
+def _any_of_runs(clauses: list[tuple[Occur, Node]], words: list[int]) -> list[tuple[Occur, Node]]:
+    """Neighbouring words in a field of exact values: Solr takes such a run as one text, any word of which will do."""
+    found: list[tuple[Occur, Node]] = []
+    run: list[tuple[Occur, Node]] = []
+    plain = set(words)
+    for at, clause in enumerate(clauses):
+        if at not in plain:
+            found.append(clause)
+            continue
+        run.append((Occur.SHOULD, clause[1]))
+        if at + 1 not in plain:
+            found.append((Occur.MUST, run[0][1] if len(run) == 1 else Bool(tuple(run))))
+            run = []
+    return found
 
 
 def leaf(field: str | None, raw: str) -> Node:
     """A bare token: the existence test ``*``, a wildcard, or a term."""
     if raw == "*":
         return Exists(field) if field is not None else All()
+    if "*" not in raw and "?" not in raw:
+        return Term(field, unescape(raw))
     pattern: list[str | Joker] = []
-    escaped = False
-    for char in raw:
-        if escaped:
-            pattern.append(char)
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        else:
-            pattern.append(Joker(char) if char in "*?" else char)
+    for piece in _PIECE.findall(raw):
+        pattern += [Joker(piece)] if piece in ("*", "?") else unescape(piece)
     if any(isinstance(item, Joker) for item in pattern):
         return Wildcard(field, tuple(pattern))
     return Term(field, unescape(raw))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -231,9 +232,9 @@ MM = ("1", "2", "100%", "50%", "75%", "-1", "-25%", "2<-1 5<80%", "3<2", "0")
 def typed(chance: random.Random) -> str:
     parts = []
     for _ in range(chance.randint(1, 5)):
-        part = phrase(chance) if chance.random() < 0.12 else word(chance)
+        part = f'"{plain(chance)} {plain(chance)}"' if chance.random() < 0.12 else plain(chance)
         parts.append(chance.choice(("", "", "", "", "+", "-")) + part)
-    return " ".join(parts)
+    return f"{plain(chance)} {' '.join(parts)}"
 
 
 def _shape(chance: random.Random) -> Parameters:
@@ -246,9 +247,9 @@ def _shape(chance: random.Random) -> Parameters:
         made["tie"] = chance.choice(("0.1", "0", "1.0"))
     if chance.random() < 0.3:
         made["pf"] = chance.choice(("title^5", "title^2 notes", "text^3"))
-        made["ps"] = chance.choice(("0", "1", "3"))
+        made["ps"] = "0"
     if chance.random() < 0.2:
-        made["bq"] = [f"{leaf(chance)}^{chance.choice((1, 5))}"]
+        made["bq"] = [f"{leaf(chance)}^{chance.choice((1, 5))}" for _ in range(2)]
     return made
 
 
@@ -257,14 +258,14 @@ def dismax(chance: random.Random) -> Parameters:
 
 
 def edismax(chance: random.Random) -> Parameters:
-    text = chance.choice((typed, typed, nested))(chance)
+    text = chance.choice((typed, typed, nested))(chance).replace("!", "-")
+    text = re.sub(r"(NOT )[+-]", r"\1", text)
     made: Parameters = {"q": text, "defType": "edismax", "sow": "true", **_shape(chance)}
     if chance.random() < 0.3:
+        made["q.op"] = "OR"
         made["pf2"] = chance.choice(("title^3", "text^2"))
-    if chance.random() < 0.2:
-        made["pf3"] = "title^4"
-    if chance.random() < 0.3:
-        made["q.op"] = chance.choice(("AND", "OR"))
+        if chance.random() < 0.5:
+            made["pf3"] = "title^4"
     return made
 
 
@@ -277,7 +278,7 @@ def user_fields(chance: random.Random) -> Parameters:
 def functional(chance: random.Random) -> Parameters:
     """``bf`` of dismax and edismax, ``boost`` of edismax."""
     made: Parameters = {"q": plain(chance), "qf": "title^2 text", "mm": "1", "sow": "true"}
-    if chance.random() < 0.4:
+    if chance.random() < 0.7:
         made["q"] = ""
         made["q.alt"] = chance.choice(("*:*", "title:[a TO z]"))
     made["defType"] = chance.choice(("dismax", "edismax", "edismax"))
@@ -359,9 +360,9 @@ def facets(chance: random.Random) -> Parameters:
         "q": chance.choice(("*:*", plain(chance), f"title:{plain(chance)}")),
         "facet": "true",
         "facet.field": chance.sample(
-            ("tags", "groups", "organization", "res_format", "license_id", "rank_code", "views_recent"), 2
+            ("tags", "groups", "organization", "res_format", "license_id", "rank_code"), 2
         ),
-        "facet.mincount": chance.choice(("0", "1", "2")),
+        "facet.mincount": chance.choice(("1", "2")),
         "facet.limit": chance.choice(("5", "50", "-1")),
         "facet.query": [leaf(chance), f"views_total:[{chance.randint(0, 5)} TO *]"],
     }
@@ -380,8 +381,9 @@ def facets(chance: random.Random) -> Parameters:
 
 def sorts(chance: random.Random) -> Parameters:
     keys = chance.sample(("metadata_modified", "views_recent", "title_string", "name", "license_id", "views_total"), 2)
+    filters = ["views_recent:*", "views_total:*"]
     spec = ", ".join(f"{key} {chance.choice(('asc', 'desc'))}" for key in keys)
-    return {"q": chance.choice(("*:*", plain(chance))), "sort": spec, "start": chance.choice(("0", "7"))}
+    return {"q": chance.choice(("*:*", plain(chance))), "fq": filters, "sort": spec, "start": chance.choice(("0", "7"))}
 
 
 def garbage(chance: random.Random) -> Parameters:
@@ -424,7 +426,7 @@ def garbage(chance: random.Random) -> Parameters:
     text = "".join(chance.choice(pieces) for _ in range(chance.randint(1, 7)))
     if "{!" in text.replace(" ", ""):
         text = text.replace("!", "")
-    made: Parameters = {"q": text}
+    made: Parameters = {"q": text.strip() or "a"}
     if chance.random() < 0.4:
         made.update({"defType": chance.choice(("dismax", "edismax")), "qf": "title text", "sow": "true"})
     return made
