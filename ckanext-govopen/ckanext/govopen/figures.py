@@ -16,18 +16,20 @@ from typing import Any
 
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-from ckan import model
+from ckan import logic, model
 from ckan.lib import search
 from ckanext.govopen import presentation, ratings, rows
 from ckanext.govopen.gateway import Gateway, ServiceProblem
 from ckanext.govopen.model import ResourceFigures, Stale
-from flask import current_app, has_request_context
+from flask import current_app, has_app_context, has_request_context
 from sqlalchemy.dialects.postgresql import insert
 
 log = logging.getLogger(__name__)
 
 LOCK = 4_701_926_003
 BATCH = 200
+VERSION_KEY, VERSION = "govopen.index_version", "2"
+"""Raised with every change to what ``indexing.py`` sends, so that each site's index is renewed by itself."""
 PAGE = 5000
 OVERLAP = timedelta(days=2)
 """Downloads are asked for again this far back, so that none is missed at midnight or between two clocks."""
@@ -94,6 +96,7 @@ def refresh(since: date | None = None) -> Outcome:
         if not guard.execute(sa.select(sa.func.pg_try_advisory_lock(LOCK))).scalar():
             return outcome
         try:
+            renew()
             outcome.counted = count_rows()
             try:
                 outcome.downloads = take_downloads(since)
@@ -146,9 +149,9 @@ def index_stale() -> tuple[int, int]:
     """Index again what is marked; tells how many were taken and how many have to wait."""
     taken = failed = 0
     while batch := model.Session.query(Stale.dataset_id, Stale.since).order_by(Stale.since).limit(BATCH).all():
-        done = [pair for pair in batch if _index(*pair)]
-        taken, failed = taken + len(done), failed + len(batch) - len(done)
-        if len(done) < len(batch):
+        done = _index([(dataset_id, since) for dataset_id, since in batch])
+        taken, failed = taken + done, failed + len(batch) - done
+        if done < len(batch):
             break
     return taken, failed
 
@@ -157,27 +160,54 @@ def index_now(dataset_id: str) -> None:
     """Tell the index at once what is marked; if it is away, the next refresh does."""
     found = model.Session.query(Stale.since).filter_by(dataset_id=dataset_id).first()
     if found:
-        _index(dataset_id, found[0])
+        _index([(dataset_id, found[0])])
 
 
-def _index(dataset_id: str, since: datetime) -> bool:
-    package = model.Session.get(model.Package, dataset_id)
-    if package is not None and package.state == "active":
-        try:
-            with _request():
-                search.rebuild(dataset_id)
-        except Exception as problem:  # whatever keeps the index from taking it, the mark stays
-            model.Session.rollback()
-            log.warning("dataset %s waits for the index: %s: %s", dataset_id, type(problem).__name__, problem)
-            return False
-    model.Session.execute(sa.delete(Stale).where(Stale.dataset_id == dataset_id, Stale.since == since))
+def _index(marks: list[tuple[str, datetime]]) -> int:
+    """Index these datasets with one commit, then take their marks away; tells how many were taken."""
+    done: list[tuple[str, datetime]] = []
+    for dataset_id, since in marks:
+        package = model.Session.get(model.Package, dataset_id)
+        if package is None or package.state == "deleted" or _indexed(dataset_id):
+            done.append((dataset_id, since))
+    if not done:
+        return 0
+    try:
+        search.commit()
+    except search.SearchIndexError:
+        return 0
+    for dataset_id, since in done:
+        model.Session.execute(sa.delete(Stale).where(Stale.dataset_id == dataset_id, Stale.since == since))
     model.Session.commit()
+    return len(done)
+
+
+def _indexed(dataset_id: str) -> bool:
+    try:
+        with _request():
+            logic.index_update_package({"ignore_auth": True}, dataset_id, True)
+    except Exception as problem:  # whatever keeps the index from taking it, the mark stays
+        model.Session.rollback()
+        log.warning("dataset %s waits for the index: %s: %s", dataset_id, type(problem).__name__, problem)
+        return False
     return True
 
 
+def renew() -> int:
+    """After an upgrade that sends other things to the index, mark every dataset; tells how many."""
+    if model.get_system_info(VERSION_KEY) == VERSION:
+        return 0
+    statement = insert(Stale.__table__).from_select(
+        ["dataset_id"], sa.select(model.Package.id).where(model.Package.state != "deleted")).on_conflict_do_nothing()
+    marked = model.Session.execute(statement).rowcount
+    model.set_system_info(VERSION_KEY, VERSION)
+    model.Session.commit()
+    return int(marked)
+
+
 def _request() -> AbstractContextManager[Any]:
-    """CKAN makes addresses while it reads a dataset, which takes a request; outside of one, one of the site's own."""
-    if has_request_context():
+    """CKAN makes addresses while it reads a dataset, which takes a request; a process in the background has none."""
+    if has_request_context() or not has_app_context():
         return nullcontext()
     return current_app.test_request_context(base_url=str(tk.config["ckan.site_url"]))
 

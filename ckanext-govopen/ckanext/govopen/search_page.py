@@ -134,7 +134,7 @@ def _insight(wanted: dict[str, Any], question: Question) -> search_service.Insig
 
 
 def _better(question: Question, why: search_service.Insight, count: int) -> dict[str, Any] | None:
-    if not why.better or (count >= FEW and why.better_count <= count):
+    if not why.better or not (why.misspelled or count < FEW or why.better_count > count):
         return None
     return {"text": why.better, "count": why.better_count, "url": question.address(q=why.better)}
 
@@ -211,8 +211,13 @@ def _entries(
 
 def _periods(question: Question, counts: dict[str, int]) -> list[dict[str, Any]]:
     labels = {"week": tk._("Past week"), "month": tk._("Past month"), "year": tk._("Past year")}
-    return [{"value": period, "label": label, "count": counts.get(period), "chosen": question.updated == period,
-             "url": question.in_period(period)} for period, label in labels.items()]
+    entries = []
+    for period, label in labels.items():
+        chosen = question.updated == period
+        leads = chosen or counts.get(period) != 0
+        entries.append({"value": period, "label": label, "count": counts.get(period), "chosen": chosen,
+                        "url": question.in_period(period) if leads else None})
+    return entries
 
 
 def _chips(question: Question, labels: dict[tuple[str, str], str]) -> list[dict[str, str]]:

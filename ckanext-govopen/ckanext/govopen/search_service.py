@@ -36,6 +36,8 @@ class Insight:
     highlights: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     better: str = ""
     better_count: int = 0
+    misspelled: bool = False
+    """The words as typed find nothing; what was found was found by the better spelling."""
     counts: dict[str, int] = field(default_factory=dict)
 
 
@@ -78,7 +80,7 @@ def insight(wanted: dict[str, Any], ranges: dict[str, str], unranged: str | None
     better, hits = _collation(found.get("spellcheck") or {})
     return Insight(
         {str(keys[key]): snippets for key, snippets in (found.get("highlighting") or {}).items() if keys.get(key)},
-        better if better != query else "", hits,
+        better if better != query else "", hits, (found.get("spellcheck") or {}).get("correctlySpelled") is False,
         {name: counted[one] for name, one in ranges.items() if one in counted},
     )
 

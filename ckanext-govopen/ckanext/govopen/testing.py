@@ -43,6 +43,7 @@ class ServiceDouble:
         self.calls: list[tuple[str, str, dict[str, str], Any]] = []
         self.objects: dict[str, Any] = {}
         self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.downloads: dict[str, int] = {}
         self.stopped = False
         double = self
 
@@ -83,6 +84,8 @@ class ServiceDouble:
             return refusal[0], {"status": refusal[0], "title": "refused", **refusal[1]}
         if path == "/v1/data-objects/check":
             return 200, {"effect": "permit", "reasons": [], "findings": []}
+        if path.startswith("/v1/usage/downloads"):
+            return 200, {"items": [{"resource_id": key, "downloads": n} for key, n in self.downloads.items()]}
         resource_id = path.rpartition("/")[2]
         if method == "PUT":
             self.objects[resource_id] = body
