@@ -16,8 +16,9 @@ from billing import ledger
 from billing.acting import Act
 from billing.catalogue import is_open
 from billing.errors import EarlierPeriodOpen, PeriodNotEnded, PeriodPassed, PricingMissing
-from billing.invoices import usage
+from billing.invoices import reductions, usage
 from billing.invoices.lines import Line, Use, grant_lines, with_tax
+from billing.invoices.reductions import Billed
 from billing.licences import BillableGrant, billable_grants
 from billing.lifecycles import INVOICE, InvoiceEvent, InvoiceState
 from billing.money import CURRENCY
@@ -78,14 +79,18 @@ async def _close(act: Act, period: Period, cut: int) -> dict[str, Any]:
     await _refuse_out_of_order(act.tx, period, last["period"])
     tax_bp = await rate_in_force(act.tx, period.last_on)
     drafts = await _drafts(act, period, last["cut"], cut)
-    invoices = [_invoice(act, period, number, draft, tax_bp) for number, draft in enumerate(drafts, start=1)]
+    with_lines = (draft for draft in drafts if draft.lines)
+    invoices = [_invoice(act, period, number, draft, tax_bp) for number, draft in enumerate(with_lines, start=1)]
     total = sum(invoice.total_fen for invoice in invoices)
     await act.tx.execute(
         "INSERT INTO billing.period_close (period, closed_by, closed_at, tax_rate_bp, invoices, total_fen, usage_cut)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
         str(period), act.who.user_id, act.now, tax_bp, len(invoices), total, cut,
     )
-    await _write(act, period, invoices, cut)
+    await _write(act, period, invoices)
+    await _remember(act, period, drafts, {i.draft.party_id: i.id for i in invoices}, cut)
+    for draft in drafts:
+        await reductions.credit(act, draft.uses)
     await act.record(
         "period.closed", str(period),
         details={"invoices": len(invoices), "total_fen": total, "usage_cut": cut, "tax_rate_bp": tax_bp},
@@ -114,7 +119,7 @@ class Draft:
     party_id: str
     party_name: str
     lines: tuple[Line, ...]
-    uses: tuple[tuple[BillableGrant, str, Use], ...]
+    uses: tuple[Billed, ...]
 
 
 async def _drafts(act: Act, period: Period, after: int, cut: int) -> list[Draft]:
@@ -124,12 +129,12 @@ async def _drafts(act: Act, period: Period, after: int, cut: int) -> list[Draft]
     drafts = []
     for (party_id, name), group in groupby(grants, key=lambda g: (g.party_id, g.party_name)):
         lines: list[Line] = []
-        billed: list[tuple[BillableGrant, str, Use]] = []
+        billed: list[Billed] = []
         for grant in group:
             pricing = prices.get(grant.id)
             lines += grant_lines(grant, pricing, str(period), uses.get(grant.id, ()))
-            billed += [(grant, pricing.meter if pricing else "rows", use) for use in uses.get(grant.id, ())]
-        if lines:
+            billed += [Billed(grant, pricing, use) for use in uses.get(grant.id, ())]
+        if lines or any(one.is_less or one.use.billed_by for one in billed):
             drafts.append(Draft(party_id, name, tuple(lines), tuple(billed)))
     return drafts
 
@@ -155,7 +160,7 @@ async def _uses(
         rows, calls = (old["rows_total"], old["calls_total"]) if old else (0, 0)
         found[use.grant_id].append(
             Use(use.usage_period, rows, calls, rows + use.rows, calls + use.calls,
-                old["up_to_number"] if old else 0)
+                old["up_to_number"] if old else 0, old["invoice_id"] if old else None)
         )
     return found
 
@@ -211,7 +216,7 @@ def _invoice(act: Act, period: Period, number: int, draft: Draft, tax_bp: int) -
     return NewInvoice(new_id("inv"), label, draft, tuple(with_tax(draft.lines, tax_bp)), tax_bp)
 
 
-async def _write(act: Act, period: Period, invoices: Sequence[NewInvoice], cut: int) -> None:
+async def _write(act: Act, period: Period, invoices: Sequence[NewInvoice]) -> None:
     due_on = beijing_date(act.now) + timedelta(days=PAYMENT_DAYS)
     await act.tx.copy_records_to_table(
         "invoice", schema_name="billing",
@@ -232,15 +237,6 @@ async def _write(act: Act, period: Period, invoices: Sequence[NewInvoice], cut: 
             _line_record(i.id, n, line, split) for i in invoices for n, (line, split) in enumerate(i.lines, start=1)
         ],
     )
-    await act.tx.copy_records_to_table(
-        "billed_usage", schema_name="billing",
-        columns=["grant_id", "usage_period", "closed_period", "invoice_id", "meter", "rows_total", "calls_total",
-                 "after_number", "up_to_number"],
-        records=[
-            (grant.id, use.usage_period, str(period), i.id, meter, use.rows, use.calls, use.after_number, cut)
-            for i in invoices for grant, meter, use in i.draft.uses
-        ],
-    )
     entries = [_entry(period, i) for i in invoices if i.total_fen]
     await ledger.post(act.tx, entries, act.who.user_id, act.now)
     for i in invoices:
@@ -249,6 +245,28 @@ async def _write(act: Act, period: Period, invoices: Sequence[NewInvoice], cut: 
             details={"number": i.number, "period": str(period), "total_fen": i.total_fen, "tax_fen": i.tax_fen,
                      "lines": len(i.lines)},
         )
+
+
+async def _remember(
+    act: Act, period: Period, drafts: Sequence[Draft], invoices: Mapping[str, str], cut: int
+) -> None:
+    """What of each month is billed now. Use that became less stands behind the invoice that had billed it."""
+    records = []
+    for draft in drafts:
+        for billed in draft.uses:
+            use = billed.use
+            invoice = use.billed_by if billed.is_less else invoices.get(draft.party_id) or use.billed_by
+            if invoice is not None:
+                records.append((
+                    billed.grant.id, use.usage_period, str(period), invoice, billed.meter, use.rows, use.calls,
+                    use.after_number, cut,
+                ))
+    await act.tx.copy_records_to_table(
+        "billed_usage", schema_name="billing",
+        columns=["grant_id", "usage_period", "closed_period", "invoice_id", "meter", "rows_total", "calls_total",
+                 "after_number", "up_to_number"],
+        records=records,
+    )
 
 
 def _line_record(invoice_id: str, number: int, line: Line, split: Split) -> tuple[Any, ...]:

@@ -34,6 +34,12 @@ async def issue(
     act.require("invoice:credit")
     invoice = await state.locked(act.tx, invoice_id)
     check_version(invoice.version, version)
+    return await write(act, invoice, credits, reason)
+
+
+async def write(act: Act, invoice: state.Owed, credits: Sequence[LineCredit], reason: str) -> dict[str, Any]:
+    """Write the credit note of a locked invoice; the right to it is the caller's question."""
+    invoice_id = invoice.id
     rows = await _lines(act, invoice_id, credits)
     tax_bp: int = await act.tx.fetchval("SELECT tax_rate_bp FROM billing.invoice WHERE id = $1", invoice_id)
     splits = _splits(rows, [credit.amount_fen for credit in credits], tax_bp)

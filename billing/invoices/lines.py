@@ -22,6 +22,13 @@ class Use:
     rows: int
     calls: int
     after_number: int
+    billed_by: str | None = None
+    """The invoice that billed the month last, None when none did."""
+
+    def added(self, meter: str) -> int:
+        """What came to a meter since the last bill; negative after corrections."""
+        billed, now = self.quantity(meter)
+        return now - billed
 
     def quantity(self, meter: str) -> tuple[int, int]:
         """(billed, now) of a meter."""
@@ -42,13 +49,17 @@ def grant_lines(grant: BillableGrant, pricing: Pricing | None, period: str, uses
     """Lines of one grant at the close of ``period``; ``pricing`` None is free and metered.
 
     The period's own use is rated whole, with the month's flat fee; late use of earlier months becomes adjustments at
-    the same price. A free grant has one line of zero per month that shows its quantity.
+    the same price. Use of earlier months that turned out to be less makes no line: it is credited (``reductions``).
+    A free grant has one line of zero per month that shows its quantity.
     """
     price = pricing or FREE
     found: list[Line] = []
     own = next((use for use in uses if use.usage_period == period), None)
     if price.is_free:
-        found += [_free_line(grant, use, period, price) for use in uses if use.rows or use.calls]
+        found += [
+            _free_line(grant, use, period, price) for use in uses
+            if (use.rows or use.calls) and (use.usage_period == period or use.added(price.meter) > 0)
+        ]
         return found
     quantity = own.quantity(price.meter)[1] if own else 0
     for rated in rate(price, quantity).lines:
@@ -56,10 +67,11 @@ def grant_lines(grant: BillableGrant, pricing: Pricing | None, period: str, uses
     for use in uses:
         if use.usage_period != period:
             billed, now = use.quantity(price.meter)
-            found += [
-                Line(grant, "adjustment", use.usage_period, rated)
-                for rated in rate_added(price, billed, now).lines
-            ]
+            if now > billed:
+                found += [
+                    Line(grant, "adjustment", use.usage_period, rated)
+                    for rated in rate_added(price, billed, now).lines
+                ]
     return found
 
 

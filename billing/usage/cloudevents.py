@@ -35,7 +35,7 @@ CANCELLED = "cn.govopen.usage.cancelled"
 
 _NAME = re.compile(r"[\x21-\x7e\u00a1-\ud7ff\uf900-\uffef]+")
 _SOURCE = re.compile(r"[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]+")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+_TIME = re.compile(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 _SUSPECT = re.compile(rb"\\u0000|\d{16}|\d[eE][+-]?\d")
 """What a text must hold for one of its strings or numbers to be unfit; a cheap look before a thorough one."""
 _SEQUENCE = re.compile(r"[0-9]{1,18}")

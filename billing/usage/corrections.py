@@ -26,7 +26,7 @@ Rank = tuple[bool, datetime, str, str]
 Target = tuple[str, str]
 Found = Literal["recorded", "duplicate", "conflict"]
 
-NEVER = datetime(1, 1, 1, tzinfo=UTC)
+NEVER = datetime(1900, 1, 1, tzinfo=UTC)
 """The rank of what the event said itself: below every correction."""
 
 UNKNOWN = Fault(
