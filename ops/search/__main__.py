@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from ops.search.app import build_search_app
+from ops.search.chinese.lexicon import add_terms
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 
@@ -21,10 +22,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default %(default)s)")
     parser.add_argument("--prefix", default="/solr/ckan", help="path of the core (default %(default)s)")
+    parser.add_argument("--terms", type=Path, help="own synonyms.txt and words.txt (default HOME/terms, if any)")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if given.host != "localhost" and not ipaddress.ip_address(given.host).is_loopback:
         print(f"--host {given.host}: the search service listens on a loopback address only", file=sys.stderr)
+        return 2
+    terms = given.terms or given.home / "terms"
+    try:
+        if given.terms is not None or terms.is_dir():
+            add_terms(terms)
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"--terms {terms}: {error}", file=sys.stderr)
         return 2
     try:
         engine = Engine(given.home)

@@ -36,7 +36,7 @@ class Assist:
         """Another main query when this one finds nothing, or nothing with all its words; None to keep it."""
         if self.shape is None or self.node is None:
             return None
-        forgiving = Forgiving(self.select, self.node, self.shape)
+        forgiving = Forgiving(self.select, self.node, self.shape, loosely=not total)
         if total and (not forgiving.may_be_partial or self._all_words()):
             return None
         self._forgiving = forgiving

@@ -14,7 +14,7 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from tantivy import Occur as TOccur
-from tantivy import Query
+from tantivy import Query, Schema
 
 from ops.search import analysis, nodes, reading
 from ops.search.chinese import pinyin
@@ -55,7 +55,8 @@ class Segment:
 
     @property
     def suspicious(self) -> bool:
-        return self.odd[1] > self.odd[0] or not analysis.has_cjk(self.words[0])
+        """Is there a sign of a slip, without looking at the index?"""
+        return self.odd[1] > self.odd[0]
 
     def variants(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """(words taken as they are, text taken to be mistyped)."""
@@ -137,8 +138,10 @@ def _odd(word: str) -> bool:
 class Forgiving:
     """Corrections for one request; ``segments`` says afterwards which words were not found as typed."""
 
-    def __init__(self, select: Select, node: Node | None, shape: Dismax) -> None:
+    def __init__(self, select: Select, node: Node | None, shape: Dismax, *, loosely: bool = True) -> None:
         self.select = select
+        self._loosely = loosely
+        """May a document have only some of the words, when nothing better is found?"""
         self.shape = shape
         texts = plain_words(node)
         short = texts is not None and sum(map(len, texts)) <= MAX_LETTERS
@@ -194,7 +197,7 @@ class Forgiving:
         """Half of the words of a long Chinese query, which is often a question."""
         words = [word for text in self._texts for word in analysis.query_words(text)]
         words = [word for word in words if len(word) > 1] if len(words) > 3 else words
-        if len(words) < 2 or not any(map(analysis.has_cjk, words)):
+        if not self._loosely or len(words) < 2 or not any(map(analysis.has_cjk, words)):
             return None
         clauses = [(TOccur.Should, self.exact(word)) for word in words]
         return Query.boolean_query(clauses, (len(words) + 1) // 2)
@@ -229,9 +232,7 @@ class Forgiving:
         sound = reading.by_sound(schema, target)
         if sound is not None:
             yield sound
-        pattern = "|".join(slips(target))
-        if pattern:
-            yield Query.const_score_query(Query.regex_query(schema, "title_ngram", pattern), 1.0)
+        yield from slipped_titles(schema, target)
         for word in LEXICON.near(target):
             yield Query.boost_query(self.exact(word), WORD_WEIGHT)
 
@@ -252,19 +253,33 @@ class Forgiving:
                 yield Query.const_score_query(Query.term_set_query(schema, place, stems), weight)
 
 
-def slips(run: str) -> list[str]:
-    """Patterns of the runs of Chinese that are one slip away: another, a missing, an added, two swapped characters."""
+def slips(run: str) -> tuple[list[str], str]:
+    """Runs of Chinese one slip away, and a pattern of those with an unknown character.
+
+    Two neighbours swapped, one too many, another or one missing; the pattern begins with the first character, so
+    that few terms are looked at. Instead of another first character the rest is looked for alone.
+    """
     size = len(run)
+    if not 2 <= size <= RUN_MAX:
+        return [], ""
+    whole = [run[:at] + run[at + 1] + run[at] + run[at + 2 :] for at in range(size - 1)]
     if size == 2:
-        return [_plain(run[::-1])] if run[0] != run[1] else []
-    if not 3 <= size <= RUN_MAX:
-        return []
-    found = [f"{_plain(run[:at])}.{_plain(run[at + 1 :])}" for at in range(size)]
-    if size < RUN_MAX:
-        found += [f"{_plain(run[:at])}.{_plain(run[at:])}" for at in range(1, size)]
+        return [one for one in whole if one != run], ""
+    whole.append(run[1:])
     if size > 3:
-        found += [_plain(run[:at] + run[at + 1 :]) for at in range(size)]
-    found += [_plain(run[:at] + run[at + 1] + run[at] + run[at + 2 :]) for at in range(size - 1)]
+        whole += [run[:at] + run[at + 1 :] for at in range(1, size)]
+    unknown = [f"{_plain(run[:at])}.{_plain(run[at + 1 :])}" for at in range(1, size)]
+    if size < RUN_MAX:
+        unknown += [f"{_plain(run[:at])}.{_plain(run[at:])}" for at in range(1, size)]
+    return [one for one in dict.fromkeys(whole) if one != run], "|".join(unknown)
+
+
+def slipped_titles(schema: Schema, run: str) -> list[Query]:
+    """Titles with a run of Chinese one slip away."""
+    whole, pattern = slips(run)
+    found = [Query.const_score_query(Query.term_set_query(schema, "title_ngram", whole), 1.0)] if whole else []
+    if pattern:
+        found.append(Query.const_score_query(Query.regex_query(schema, "title_ngram", pattern), 1.0))
     return found
 
 

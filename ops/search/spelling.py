@@ -46,9 +46,11 @@ def _best(segment: Segment, heads: list[dict[str, Any]]) -> tuple[str, str] | No
     """The nearest replacement of a segment; among equally near ones the one that most of the best hits have."""
     votes: Counter[tuple[str, str]] = Counter()
     ranks: dict[tuple[str, str], int] = {}
+    chinese = analysis.has_cjk(segment.text)
+    near = {target: LEXICON.near(target) for _, target in segment.variants()} if chinese else {}
     for head in heads:
         seen: set[tuple[str, str]] = set()
-        for rank, wrong, right in _candidates(segment, head):
+        for rank, wrong, right in _candidates(segment, head, near):
             ranks[(wrong, right)] = min(rank, ranks.get((wrong, right), rank))
             seen.add((wrong, right))
         votes.update(seen)
@@ -58,7 +60,9 @@ def _best(segment: Segment, heads: list[dict[str, Any]]) -> tuple[str, str] | No
     return min(order, key=lambda pair: (ranks[pair], -votes[pair], order.index(pair)))
 
 
-def _candidates(segment: Segment, head: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
+def _candidates(
+    segment: Segment, head: Mapping[str, Any], near: Mapping[str, list[str]]
+) -> Iterator[tuple[int, str, str]]:
     """(rank, mistyped, right): replacements that a document holds; a lower rank is nearer."""
     for name in _FIELDS:
         for text in texts(name, head.get(name)):
@@ -66,17 +70,17 @@ def _candidates(segment: Segment, head: Mapping[str, Any]) -> Iterator[tuple[int
                 yield from _for_letters(segment.text, text, title=name == "title")
                 continue
             plain = normalize(text).lower()
-            for _, target in segment.variants():
-                if name == "title":
-                    yield from _windows(target, plain)
-                yield from ((2, target, word) for word in LEXICON.near(target) if word in plain)
+            if name == "title":
+                borders = _borders(plain)
+                for target in near:
+                    yield from _windows(target, plain, borders)
+            yield from ((2, target, word) for target, words in near.items() for word in words if word in plain)
 
 
-def _windows(target: str, plain: str) -> Iterator[tuple[int, str, str]]:
+def _windows(target: str, plain: str, borders: set[int]) -> Iterator[tuple[int, str, str]]:
     """Stretches of a title that sound like a text (0) or are one slip away (1); later when they cut a word."""
     sound, heard = pinyin.readings(target), pinyin.readings(plain)
     size = len(target)
-    borders = _borders(plain)
     for length in (size, size + 1, size - 1):
         for at in range(len(plain) - length + 1) if length > 1 else ():
             window = plain[at : at + length]

@@ -26,7 +26,9 @@ from ops.search.select import Select
 MAX_QUERY = 60
 """Longer texts are cut: nobody types that much before choosing."""
 MAX_ROWS = 50
-CANDIDATES = 60
+CANDIDATES = 40
+ENOUGH = 20
+"""With so many more than are shown, broader ways to read what was typed are not tried."""
 MAX_TAGS = 3
 """Tags stand after the datasets, at most so many."""
 
@@ -124,8 +126,7 @@ class Suggest:
         if analysis.has_cjk(run) and not any(char.isascii() for char in run):
             sound = reading.by_sound(self.schema, run)
             found += [] if sound is None else [sound]
-            pattern = "|".join(forgiving.slips(run))
-            found += [Query.regex_query(self.schema, "title_ngram", pattern)] if pattern else []
+            found += forgiving.slipped_titles(self.schema, run)
         elif len(run) >= forgiving.LATIN_MIN and run.isascii() and run.isalpha():
             stems = list(dict.fromkeys(analysis.stem(slip) for slip in forgiving.latin_slips(run)))
             found.append(Query.term_set_query(self.schema, "title", stems))
@@ -139,6 +140,8 @@ class Suggest:
             hits = searcher.search(self.select.filtered(query), CANDIDATES, count=False).hits
             for head in self.select.heads_of(hits):
                 found.setdefault(str(head["index_id"]), head)
+            if len(found) >= self.rows + ENOUGH:
+                break
         return list(found.values())
 
     # -- what is shown -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
@@ -29,10 +30,12 @@ def normalize(text: str) -> str:
     return text if text.isascii() else simplify(unicodedata.normalize("NFKC", text))
 
 
-def with_offsets(text: str) -> tuple[str, list[int]]:
+def with_offsets(text: str) -> tuple[str, Sequence[int]]:
     """The normalized text in lower case, and for each of its characters the place it came from."""
-    if text.isascii():
-        return text.lower(), list(range(len(text)))
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        plain = simplify(text).lower()
+        if len(plain) == len(text):
+            return plain, range(len(text))
     parts: list[str] = []
     places: list[int] = []
     for place, char in enumerate(text):

@@ -203,3 +203,14 @@ def _is_word(text: str, longest: int) -> bool:
 
 LEXICON = Lexicon()
 LEXICON.add((name for name in SYNONYMS.words() if _is_word(name, MAX_LETTERS)), keep=False, cut=False)
+
+
+def add_terms(folder: Path) -> None:
+    """An operator's own ``synonyms.txt`` and ``words.txt`` beside ours; either may be missing, the folder may not."""
+    names = {file.name for file in folder.iterdir()}
+    if "synonyms.txt" in names:
+        SYNONYMS.extend(folder / "synonyms.txt")
+        LEXICON.add((name for name in SYNONYMS.words() if _is_word(name, MAX_LETTERS)), keep=False, cut=False)
+    if "words.txt" in names:
+        words = [normalize(word) for word in (folder / "words.txt").read_text(encoding="utf-8").split()]
+        LEXICON.add((word for word in words if _is_word(word, MAX_LETTERS)), keep=False)
