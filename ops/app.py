@@ -14,6 +14,7 @@ import authz.routes
 import billing.routes
 import licensing.registration.routes
 import licensing.routes
+import ops.analysis.routes
 import ops.audit.routes
 import ops.delivery.routes
 from authz import (
@@ -107,7 +108,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
     app.add_middleware(Edge)
 
     for part in (
-        ops.delivery.routes.router, health, authz.routes.router, licensing.routes.router,
+        ops.analysis.routes.router, ops.delivery.routes.router, health, authz.routes.router, licensing.routes.router,
         licensing.registration.routes.router, billing.routes.router, ops.audit.routes.router,
     ):
         app.include_router(part)

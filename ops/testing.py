@@ -94,7 +94,7 @@ async def make_party(tx: asyncpg.Connection, party_id: str, runtime: Runtime) ->
 async def issue_grant(
     runtime: Runtime, data: DataObject, columns: Sequence[str], *, party_id: str = PARTY,
     masks: Mapping[str, str] | None = None, row_filter: Sequence[Mapping[str, Any]] = (),
-    quota: Mapping[str, int] | None = None, purpose: str = PURPOSE, days: int = 365,
+    quota: Mapping[str, int] | None = None, purpose: str = PURPOSE, days: int = 365, delivery: Sequence[str] = ("api",),
 ) -> Granted:
     """A grant in force and a key of it, as an application and an agreement would have led to."""
     now = runtime.clock.now()
@@ -105,7 +105,7 @@ async def issue_grant(
         party_id=party_id, resource_id=data.resource_id, organisation_id=data.organisation_id,
         object=data.as_document(), application_id=application, agreement_id=agreement, columns=tuple(columns),
         masks=masks or {}, row_filter=tuple(row_filter), purpose_class="industry", purpose=purpose,
-        scenario="信贷风控", delivery=("api",), quota=quota or {}, price={}, valid_from=now,
+        scenario="信贷风控", delivery=tuple(delivery), quota=quota or {}, price={}, valid_from=now,
         valid_until=now + timedelta(days=days), created_at=now, salt="a" * 64,
     )
     async with runtime.transaction() as tx:
