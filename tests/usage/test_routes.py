@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from authz import FixedClock, Role, Runtime, new_id
 from billing.usage import Ask, Quota, Served, UsageRecorder
+from billing.usage.downloads import CKAN_SYSTEM
 from ops import testing
 from ops.testing import Granted
 
@@ -89,3 +92,28 @@ async def test_bad_queries_are_422(
     await give_role("zhao", Role.AUTHORITY, "pty_authority")  # type: ignore[misc]
     answer = await client.get(f"/v1/usage/events?{query}", headers=token_for("zhao"))
     assert answer.status_code == 422
+
+
+async def test_downloads_of_open_data_are_told_to_ckan_alone(
+    client: httpx.AsyncClient, runtime: Runtime, clock: FixedClock, token_for: Callable[..., Any],
+) -> None:
+    recorder = UsageRecorder(runtime.pool, runtime.audit, runtime.clock)
+    await recorder.start()
+    first, second = sorted((new_id("res"), new_id("res")))
+    today = clock.now().date()
+    recorder.count_open(first, today - timedelta(days=9), 5, 50)
+    recorder.count_open(first, today - timedelta(days=8), 5, 50)
+    recorder.count_open(second, today, 5, 50)
+    recorder.count_open(second, today, 5, 50, downloads=0)
+    await recorder.close()
+    for who in ("chen", "admin"):
+        assert (await client.get("/v1/usage/downloads", headers=token_for(who))).status_code == 403
+    assert (await client.get("/v1/usage/downloads")).status_code == 401
+    system = {"Authorization": f"Bearer {token_for('x')._sign({'sub': CKAN_SYSTEM})}"}
+    whole = (await client.get("/v1/usage/downloads", headers=system)).json()
+    assert {one["resource_id"]: one["downloads"] for one in whole["items"]}.items() >= {first: 2, second: 1}.items()
+    page = (await client.get("/v1/usage/downloads", params={"limit": 1}, headers=system)).json()
+    following = await client.get("/v1/usage/downloads", params={"cursor": page["next"]}, headers=system)
+    assert page["items"][0] not in following.json()["items"]
+    recent = await client.get("/v1/usage/downloads", params={"since": today.isoformat()}, headers=system)
+    assert first not in {one["resource_id"] for one in recent.json()["items"]}
