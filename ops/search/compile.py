@@ -12,8 +12,9 @@ from typing import Any
 from tantivy import FieldType, Query, Schema
 from tantivy import Occur as TOccur
 
-from ops.search import analysis, nodes
+from ops.search import analysis, nodes, reading
 from ops.search.boosting import UNIT
+from ops.search.chinese import pinyin
 from ops.search.dates import format_date, parse_date
 from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of, sequence_of
@@ -23,6 +24,8 @@ from ops.search.regex import rewrite
 from ops.search.schema import Kind, field_of
 
 MAX_PATTERN = 500
+HEARD_WEIGHT = 0.05
+"""Weight of a title that only reads as what was typed for autocomplete."""
 RUN_WEIGHT = 1.0
 """Extra weight when a run of several Chinese words stands in the text as it was asked."""
 
@@ -222,7 +225,10 @@ class Compiler:
         return self._sequence(place, prefix, terms, slop) if terms else None
 
     def _ngram(self, place: str, text: str) -> Query | None:
-        """Each word as one gram, longer ones as overlapping grams of the longest size, all required."""
+        """Each word as one gram, longer ones as overlapping grams of the longest size, all required.
+
+        Of a title also what the letters read as, so that CKAN's own autocomplete knows pinyin and initials.
+        """
         grams: list[str] = []
         for word in analysis.normalize(text).lower().split():
             width = analysis.NGRAM_MAX
@@ -230,7 +236,12 @@ class Compiler:
         if not grams:
             return None
         found = [self._exact(place, gram) for gram in dict.fromkeys(grams)]
-        return found[0] if len(found) == 1 else Query.boolean_query([(TOccur.Must, one) for one in found])
+        exact = found[0] if len(found) == 1 else Query.boolean_query([(TOccur.Must, one) for one in found])
+        letters = pinyin.typed(text) if place == "title_ngram" else ""
+        heard = reading.by_letters(self.schema, letters, unfinished=True) if len(letters) > 1 else None
+        if heard is None:
+            return exact
+        return Query.disjunction_max_query([exact, Query.boost_query(heard, HEARD_WEIGHT)], 0.0)
 
     # -- ranges, wildcards, fuzzy ----------------------------------------------------------------------
 

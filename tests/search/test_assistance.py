@@ -289,3 +289,10 @@ def test_any_text_is_answered(filled: Catalogue, text: str) -> None:
         except SearchFault as fault:
             assert fault.code < 500  # noqa: PT017 - both outcomes are right
     suggest(filled, text)
+
+
+@pytest.mark.parametrize("text", ["kongqi", "kqzl", "空气", "空氣"])
+def test_ckans_own_autocomplete_knows_readings(filled: Catalogue, text: str) -> None:
+    """What ``package_autocomplete`` sends."""
+    asked = f'name_ngram:"{text}" OR title_ngram:"{text}" OR name:"{text}" OR title:"{text}"'
+    assert set(filled.names(asked, fq=PUBLIC)) == {"air", "air2"}
