@@ -6,21 +6,27 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 import asyncpg
+from starlette.requests import Request
 from starlette.responses import Response
 
 from authz import beijing_date
 from authz.obligations import CompiledQuery
 from billing.usage import Served
-from ops.delivery.connections import Lease
+from ops.delivery.connections import Lease, acquired
+from ops.delivery.files import Manifest, Plan
+from ops.delivery.files.serve import Counted, answer
 from ops.delivery.formats import FORMATS, About, Wish, framing_for
 from ops.delivery.framing import Framing
 from ops.delivery.query import DataQuery
+from ops.delivery.ranges import Part
 from ops.delivery.refusals import DataNotLoaded
 from ops.delivery.service import Permit
 from ops.delivery.stream import DataStream, Delivery
+from ops.delivery.versions import exact_mark
 from ops.delivery.watch import Running
 
 UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
@@ -62,18 +68,85 @@ def compiled_for(permit: Permit, query: DataQuery) -> CompiledQuery:
     return permit.compile(query, limit=query.limit, cursor=0 if query.limit and not query.sort else None)
 
 
+def plan_of(permit: Permit, query: DataQuery) -> Plan:
+    """How everyone's whole file of this format is made."""
+    data = permit.data
+    location = data.location or {}
+    return Plan(
+        resource_id=data.resource_id,
+        title=data.title,
+        titles={one.name: one.title for one in data.fields},
+        catalogue_version=data.version,
+        pool=permit.pool,
+        schema=location["schema"],
+        table=location["table"],
+        compiled=compiled_for(permit, query),
+        wish=Wish(query.format, query.bom, query.encoding),
+        media_type=media_type(query),
+    )
+
+
+def is_whole(permit: Permit, query: DataQuery) -> bool:
+    """Whether it is everyone's data, all of it, as it is."""
+    selected = query.columns or query.filters or query.limit or query.sort
+    return permit.grant is None and not permit.data.restricted and not selected
+
+
+async def from_file(permit: Permit, query: DataQuery, request: Request) -> Response | None:
+    """The answer out of a file that was made of this very version; asks for one to be made when there is none.
+
+    ``Cache-Control: no-cache`` gets the rows straight from the table. Raises RangeNotSatisfiable.
+    """
+    files = permit.parts.files
+    if (
+        files.store.root is None
+        or not is_whole(permit, query)
+        or "no-cache" in request.headers.get("cache-control", "")
+    ):
+        return None
+    plan = plan_of(permit, query)
+    async with acquired(permit.pool) as connection:
+        mark = await exact_mark(connection, plan.schema, plan.table)
+    if mark is None:
+        return None
+    headers = {
+        **permit.limits,
+        "Content-Disposition": disposition(permit, query),
+        "Vary": "Accept, Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    found = answer(files.store, plan, mark, request, headers, _count_file(permit))
+    if found is None and request.method != "HEAD":
+        files.want(plan)
+    return found
+
+
+def _count_file(permit: Permit) -> Counted:
+    """Sums of open data: a download is counted with its first byte, rows by the share of the file that was sent."""
+    parts, resource_id = permit.parts, permit.data.resource_id
+    day = beijing_date(parts.runtime.clock.now())
+
+    def count(manifest: Manifest, part: Part, sent: int) -> None:
+        before, after = ((part.first + size) * manifest.rows // max(1, manifest.size) for size in (0, sent))
+        parts.recorder.count_open(resource_id, day, after - before, sent, downloads=int(part.first == 0))
+
+    return count
+
+
 async def download(permit: Permit, query: DataQuery) -> Response:
     """Reserve and hand back the stream.
 
     Raises QuotaExhausted, RowsPerCallExceeded, Busy, DataNotLoaded, and what the format cannot hold.
     """
     compiled = compiled_for(permit, query)
-    headers = headers_of(permit, query, compiled.watermark)
     lease = await Lease.take(permit.pool)
     running = Running(permit.grant.id, permit.data.resource_id) if permit.grant else None
     try:
         if running is None:
             await _still_there(lease, compiled)
+            permit = await _exactly(lease, permit)
+        headers = headers_of(permit, query, compiled.watermark)
+        if running is None:
             framing = await framing_of(lease, permit, query, compiled, None)
             delivery = Delivery(lease, compiled.sql_literal, framing, _count_open(permit))
         else:
@@ -123,6 +196,13 @@ async def framing_of(
         return await framing_for(lease.connection, compiled, titles, about, wish)
     except asyncpg.UndefinedTableError as fault:
         raise DataNotLoaded from fault
+
+
+async def _exactly(lease: Lease, permit: Permit) -> Permit:
+    """The permit with the version that the delivery's own snapshot sees, where exact versions are kept."""
+    location = permit.data.location or {}
+    mark = await exact_mark(lease.connection, location["schema"], location["table"])
+    return replace(permit, version=f"{permit.data.version}-{mark.text}") if mark else permit
 
 
 def _count_open(permit: Permit) -> Callable[[Served], asyncio.Future[None] | None]:

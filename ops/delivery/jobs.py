@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from authz import Job, Runtime
 from billing.usage import settle_lost
+from ops.delivery.files import FileStore
 from ops.delivery.loading.service import drop_retired
 
 
@@ -17,6 +20,16 @@ async def drop_retired_tables(runtime: Runtime) -> None:
     await drop_retired(runtime)
 
 
+async def clear_files(runtime: Runtime) -> None:
+    """Clear away files of data that is open no more, files long unused, and the least used above the bound."""
+    rows = await runtime.pool.fetch(
+        "SELECT resource_id FROM authz.data_object"
+        " WHERE deleted_at IS NULL AND document->>'open_attribute' = 'unconditional'"
+    )
+    await asyncio.to_thread(FileStore.from_env().clear, {row["resource_id"] for row in rows})
+
+
 JOBS: list[Job] = [
     Job("usage.settle_lost", 5, settle_lost_deliveries), Job("restricted.drop_retired", 60, drop_retired_tables),
+    Job("files.clear", 600, clear_files),
 ]

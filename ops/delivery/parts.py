@@ -15,6 +15,7 @@ from billing.usage import UsageRecorder
 from ops.delivery.connections import acquired
 from ops.delivery.cursors import Cursors
 from ops.delivery.decisions import DecisionLog
+from ops.delivery.files import Files, FileStore
 from ops.delivery.grants import standing as standing_grants
 from ops.delivery.known import Holders
 from ops.delivery.lanes import Lanes, connector
@@ -67,6 +68,7 @@ class DeliveryParts:
     decisions: DecisionLog
     lanes: Lanes
     holders: Holders
+    files: Files
     columns: Columns = field(default_factory=Columns)
     proven: ProvenKeys = field(default_factory=lambda: ProvenKeys())
 
@@ -119,6 +121,7 @@ async def _open(runtime: Runtime) -> DeliveryParts:
         runtime=runtime, recorder=recorder, watch=watch, restricted=pool,
         limiter=Limiter(runtime.redis), rates=Rates.from_env(), cursors=Cursors.of(runtime.signing_key),
         decisions=decisions, lanes=Lanes(connector(runtime.settings.database_url)), holders=Holders(),
+        files=Files(FileStore.from_env()),
     )
 
 
@@ -127,6 +130,7 @@ async def close_delivery(runtime: Runtime) -> None:
     parts = runtime.extras.pop(EXTRA, None)
     if isinstance(parts, DeliveryParts):
         await parts.watch.close()
+        await parts.files.close()
         await parts.recorder.close()
         await parts.decisions.close()
         await parts.limiter.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -11,12 +10,12 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from authz import NotFound, Runtime, RuntimeDep
-from ops.delivery import downloads, pages, service
+from ops.delivery import documents, downloads, listing, pages, service
 from ops.delivery.downloads import compiled_for, headers_of, media_type
-from ops.delivery.formats import MEDIA_TYPES
 from ops.delivery.loading import routes as loading
+from ops.delivery.negotiate import preferred_format
 from ops.delivery.parts import delivery_of
-from ops.delivery.query import read_download, read_page
+from ops.delivery.query import DataQuery, read_download, read_page
 
 RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PURPOSE_HEADER = "x-govopen-purpose"
@@ -25,51 +24,29 @@ router = APIRouter(tags=["delivery"])
 router.include_router(loading.router)
 
 
-def _parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": {"type": "string", **schema}}
-
-
-SELECTION = [
-    _parameter("columns", "字段名，逗号分隔；缺省为可用的全部字段 (names, separated by commas)"),
-    _parameter("filter[字段]", "等于；亦可 filter[字段][prefix|gte|lte|in|eq]=值 (conditions, all must hold)"),
-    _parameter("purpose", "用途代码，须在授权范围内；亦可用请求头 X-Govopen-Purpose (purpose within the grant)"),
-]
-DOWNLOAD_DOCS = {
-    "parameters": [
-        _parameter("format", "格式 (format)", enum=list(MEDIA_TYPES), default="csv"),
-        *SELECTION,
-        _parameter("limit", "最多行数 (most rows)", type="integer", minimum=1),
-        _parameter("bom", "1：供电子表格打开的 CSV (CSV for spreadsheets)", enum=["0", "1"], default="0"),
-    ],
-    "responses": {"200": {"description": "数据流 (the rows)", "content": {
-        kind.split(";")[0]: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()
-    }}},
-}
-PAGE_DOCS = {
-    "parameters": [
-        *SELECTION,
-        _parameter("limit", "每页行数，至多 1000 (rows a page)", type="integer", minimum=1, maximum=1000),
-        _parameter("cursor", "上一页给出的 next (the next of the page before)"),
-    ],
-}
-
-
 def _known_shape(resource_id: str) -> str:
     if not RESOURCE_ID.fullmatch(resource_id):
         raise NotFound
     return resource_id
 
 
-@router.get("/data/v1/{resource_id}", summary="下载数据 Download", openapi_extra=DOWNLOAD_DOCS)
+@router.get("/data/v1/{resource_id}", summary="下载数据 Download", openapi_extra=documents.DOWNLOAD)
 @router.head("/data/v1/{resource_id}", include_in_schema=False)
 async def download(resource_id: str, request: Request, runtime: RuntimeDep) -> Response:
-    """Rows as CSV, JSONL or JSON: open data for everyone, restricted data for the key of a grant.
+    """Rows in the format of your choice: open data for everyone, restricted data for the key of a grant.
 
-    A body that ends without its final chunk is incomplete. HEAD decides and is not metered.
+    Whole open data comes as a file with size, checksum and resume once that was made, which the first download begins;
+    everything else is streamed, and a stream that ends without its final chunk is incomplete. HEAD decides and is not
+    metered.
     """
     parts = await delivery_of(runtime)
-    query = read_download(request.query_params, request.headers.get(PURPOSE_HEADER))
+    named = "format" in request.query_params
+    preferred = "csv" if named else preferred_format(request.headers.get("accept"))
+    query = read_download(request.query_params, request.headers.get(PURPOSE_HEADER), preferred)
     permit = await service.permit(parts, request, _known_shape(resource_id), query)
+    ready = await downloads.from_file(permit, query, request)
+    if ready is not None:
+        return ready
     if request.method == "HEAD":
         compiled = compiled_for(permit, query)
         headers = headers_of(permit, query, compiled.watermark)
@@ -77,7 +54,7 @@ async def download(resource_id: str, request: Request, runtime: RuntimeDep) -> R
     return await downloads.download(permit, query)
 
 
-@router.get("/data/v1/{resource_id}/rows", summary="分页读取 Rows by page", openapi_extra=PAGE_DOCS)
+@router.get("/data/v1/{resource_id}/rows", summary="分页读取 Rows by page", openapi_extra=documents.PAGE)
 async def rows(resource_id: str, request: Request, runtime: RuntimeDep) -> Response:
     """One page of rows in a stable order, with the cursor of the next page."""
     page = await page_of(runtime, request, resource_id)
@@ -114,6 +91,14 @@ class RowsRoute(BaseRoute):
         headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(page.body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": page.body})
+
+
+@router.get("/data/v1/{resource_id}/files", summary="文件清单 Files", openapi_extra=documents.FILES)
+async def files(resource_id: str, request: Request, runtime: RuntimeDep) -> JSONResponse:
+    """Every format with its address; size, SHA-256 and number of rows of the files that are ready."""
+    parts = await delivery_of(runtime)
+    permit = await service.permit(parts, request, _known_shape(resource_id), DataQuery())
+    return JSONResponse(await listing.files_of(permit), headers={**permit.limits, "Cache-Control": "no-cache"})
 
 
 @router.get("/data/v1/{resource_id}/schema", summary="字段说明 Fields")

@@ -57,7 +57,7 @@ class DataStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         outcome: Outcome = "failed"
-        left = asyncio.create_task(_client_left(receive))
+        left = asyncio.create_task(client_left(receive))
         copying = asyncio.create_task(self._send_all(send))
         try:
             stopped = self.delivery.running.stopped if self.delivery.running else None
@@ -101,7 +101,7 @@ class DataStream(Response):
             self._bytes += len(body)
             pieces, size, rows = [], 0, 0
             if body:
-                await _hand_over(send, {"type": "http.response.body", "body": body, "more_body": True})
+                await hand_over(send, {"type": "http.response.body", "body": body, "more_body": True})
 
         async def take(body: bytes, count: int) -> None:
             nonlocal size, rows
@@ -115,7 +115,7 @@ class DataStream(Response):
         await flush()
 
 
-async def _hand_over(send: Send, message: Message) -> None:
+async def hand_over(send: Send, message: Message) -> None:
     try:
         async with asyncio.timeout(STALL_S):
             await send(message)
@@ -123,7 +123,7 @@ async def _hand_over(send: Send, message: Message) -> None:
         raise ClientStalled from fault
 
 
-async def _client_left(receive: Receive) -> None:
+async def client_left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
 

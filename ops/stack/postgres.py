@@ -19,6 +19,8 @@ from ops.stack.home import Home
 from ops.stack.process import wait_until
 
 SUPERUSER = "postgres"
+VERSIONS = Path(__file__).parents[1] / "database" / "datastore_versions.sql"
+"""Exact versions of the DataStore's tables, by triggers."""
 ROLES = ("ckan", "datastore_ro", "datastore_rw", "govopen")
 DATABASES = {"ckan": "ckan", "datastore": "datastore_rw", "govopen": "govopen"}
 """Database -> owner. Nobody but the named roles may connect to any of them."""
@@ -234,5 +236,6 @@ def _allow_datastore(home: Home, port: int) -> None:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(script)
+            cursor.execute(VERSIONS.read_text(encoding="utf-8"))
     finally:
         connection.close()

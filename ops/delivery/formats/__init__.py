@@ -164,7 +164,7 @@ FORMATS: Mapping[str, Format] = {
             "GeoJSON",
             "GeoJSON",
             _geojson,
-            example='{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": null, "properties": {}}]}',
+            example='{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": null}]}',
         ),
     )
 }

@@ -99,7 +99,7 @@ class GeoJsonFraming(JsonFraming):
         if self.place.geometry is not None:
             geometry = pa.array([_checked(one) for one in geometry.to_pylist()], pa.string())
         lines = arrow.join(
-            '{"type":"Feature","geometry":',
+            self.before + '{"type":"Feature","geometry":',
             geometry,
             ',"properties":{',
             *(members(self._properties, texts) if texts else []),

@@ -86,6 +86,7 @@ class JsonLinesFraming:
     batch_bytes: int = BATCH_BYTES
     batch_first: int = 64 * 1024
     by_line: bool = True
+    before: str = ""
 
     def select(self, sql: str) -> str:
         return f"SELECT {', '.join(value_sql(one) for one in self.columns)} FROM ({sql}) AS q"
@@ -94,7 +95,7 @@ class JsonLinesFraming:
         from ops.delivery.formats import arrow
 
         texts = arrow.read_texts(batch, len(self.columns))
-        lines = arrow.join("{", *members(self.columns, texts), "}\n", none="null")
+        lines = arrow.join(self.before + "{", *members(self.columns, texts), "}\n", none="null")
         return arrow.as_bytes(lines), len(texts[0])
 
     def finish(self) -> bytes:
@@ -106,6 +107,7 @@ class JsonFraming(JsonLinesFraming):
     """One JSON object around an array of rows; ``facts`` come before the rows."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
+    before: str = ","
     _first: bool = True
 
     def __post_init__(self) -> None:
@@ -116,14 +118,11 @@ class JsonFraming(JsonLinesFraming):
         return self.listed(lines), rows
 
     def listed(self, lines: bytes) -> bytes:
-        """The rows as members of an array: a comma before each line but the first of all."""
-        if not lines:
-            return b""
-        body = lines[:-1].replace(b"\n", b"\n,") + b"\n"
-        if self._first:
-            self._first = False
-            return body
-        return b"," + body
+        """The rows as members of an array: a comma leads each line but the first of all."""
+        if not lines or not self._first:
+            return lines
+        self._first = False
+        return lines[1:]
 
     def finish(self) -> bytes:
         return b"]}\n"
