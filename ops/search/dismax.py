@@ -96,6 +96,8 @@ def words_of(node: Node | None) -> list[str]:
     """Plain words of a query in order, for ``pf2`` and ``pf3``."""
     if isinstance(node, nodes.Term) and node.field is None:
         return [node.text]
+    if isinstance(node, nodes.Boost):
+        return words_of(node.node)
     if isinstance(node, nodes.Bool):
         return [word for occur, child in node.clauses if occur is not Occur.MUST_NOT for word in words_of(child)]
     return []

@@ -128,7 +128,7 @@ class _Parser:
             if conjunction and words and words[-1] == len(clauses) - 1:
                 words.pop()
         self.depth -= 1
-        if field is not None and self.conjunction and not field_of(field).kind.is_text:
+        if field is not None and self.conjunction and self.extended is None and not field_of(field).kind.is_text:
             clauses = _any_of_runs(clauses, words)
         if len(clauses) == 1 and bare is not None and len(words) < 2:
             return bare
@@ -189,13 +189,17 @@ class _Parser:
             name = unescape(match[0])
             self.at = colon + 1
             self._skip()
-            if name == "*" and self._peek() == "*":
-                return self._everything()
-            if self.extended is not None and not self.extended(name):
-                return self._forbidden(field, match[0])
+            if name == "*" and (everything := _TERM.match(self.text, self.at)) and everything[0] == "*":
+                self.at = everything.end()
+                if self._to_suffix("~") == "~":
+                    self.at += 1
+                    self._number()
+                return self._boosted(All())
+            if self.extended is not None and (name == "*" or not self.extended(name)):
+                return self._forbidden(field, match[0].replace("*", "\\*"))
             if name in MAGIC:
                 raise unsupported(f"The magic field {name}")
-            field = None if name == "*" else name
+            field = name
         if self._peek(2) == "{!":
             raise unsupported("Local parameters {!…}")
         char = self._peek()
@@ -215,13 +219,6 @@ class _Parser:
             return self._term(field)
         return self._boosted(node)
 
-    def _everything(self) -> Node | None:
-        match = _TERM.match(self.text, self.at)
-        if match is None or match[0] != "*":
-            raise self._fault()
-        self.at = match.end()
-        return self._boosted(All())
-
     def _group(self, field: str | None) -> Node | None:
         self.at += 1
         self._skip()
@@ -231,8 +228,9 @@ class _Parser:
         if self._peek() != ")":
             raise self._fault()
         self.at += 1
-        if self.extended is None and isinstance(node, Bool) and all(o is Occur.MUST_NOT for o, _ in node.clauses):
-            return Bool(((Occur.MUST, node),))
+        if self.conjunction and isinstance(node, Bool):
+            only_excludes = all(occur is Occur.MUST_NOT for occur, _ in node.clauses)
+            return Bool(((Occur.MUST, node),)) if only_excludes or self.extended is not None else node
         return node
 
     def _phrase(self, field: str | None) -> Node:
@@ -371,7 +369,7 @@ def _any_of_runs(clauses: list[tuple[Occur, Node]], words: list[int]) -> list[tu
 def leaf(field: str | None, raw: str) -> Node:
     """A bare token: the existence test ``*``, a wildcard, or a term."""
     if raw == "*":
-        return Exists(field) if field is not None else All()
+        return Exists(field) if field not in (None, "*") else All()
     if "*" not in raw and "?" not in raw:
         return Term(field, unescape(raw))
     pattern: list[str | Joker] = []

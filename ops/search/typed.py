@@ -86,15 +86,17 @@ def _typed(select: Select, text: str, *, extended: bool) -> Main:
 
 
 def _phrase_boosts(select: Select, compiler: Compiler, text: str, node: Node | None, tie: float) -> list[Query]:
-    """``pf`` (all words as a phrase), ``pf2`` and ``pf3`` (each two or three neighbours)."""
+    """``pf`` (all words as a phrase), ``pf2`` and ``pf3`` (each two or three neighbours); none that is excluded."""
     found: list[Query] = []
+    extended = compiler.dismax is not None and compiler.dismax.extended
     words = dismax.words_of(node)
     for name, size in (("pf", 0), ("pf2", 2), ("pf3", 3)):
         fields = dismax.parse_fields(last(select.parameters, name), name)
         if not fields:
             continue
         slop = whole(select.parameters, "ps" + name[2:], whole(select.parameters, "ps", 0), high=1000)
-        texts = [dismax.phrase_text(text)] if not size else [
+        whole_text = " ".join(words) if extended else dismax.phrase_text(text)
+        texts = [whole_text] if not size else [
             " ".join(words[at : at + size]) for at in range(len(words) - size + 1)
         ]
         shaped = Compiler(

@@ -63,7 +63,7 @@ TAGS = (
     "50%",
     "quality",
 )
-GROUPS = ("environment", "economy", "transport", "health")
+GROUPS = ("environment", "economy", "transport", "society")
 LICENSES = (
     ("cc-by", "Creative Commons Attribution"),
     ("odc-odbl", "Open Database License"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,10 @@ from ops.search.oracle.questions import Question
 from ops.search.select import Select
 
 ROWS = "1000"
-TOLERANCE = 0.25
+TOLERANCE = 0.35
 """How far apart two of Solr's scores must be before their order is judged: the parts and the whole of ``geo-data``
-count in the length of a text here, and a value of a field with several counts by its rarity alone."""
+count in the length of a text here, a text that reaches a field by two ways counts once, and a value of a field with
+several counts by its rarity alone."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,3 @@ def inversion(names: Sequence[str], scores: Sequence[float], given: Sequence[str
             worst = f"order: {name} ({score[name]:.4f}) before one of {best_after:.4f}"
         best_after = max(best_after, score[name])
     return worst
-
-
-def fingerprint(names: Sequence[str]) -> str:
-    """A short stand-in for a long list of names."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

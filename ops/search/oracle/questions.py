@@ -162,7 +162,7 @@ def proximity(chance: random.Random) -> Parameters:
     words = PEOPLE[chance.randrange(6)].split() if name == "author" else None
     size = chance.choice((2, 2, 2, 3, 4))
     made = '"' + " ".join(chance.sample(words, 2)) + '"' if words else phrase(chance, size)
-    slop = chance.choice(("", "~0", "~1", "~2", "~3", "~5", "~10", "~40", "~1000"))
+    slop = chance.choice(("", "~0", "~1", "~2", "~3", "~5", "~10", "~40", "~90"))
     return _placed(chance, f"{name}:{made}{slop}" if name else made + slop)
 
 
@@ -258,11 +258,18 @@ def dismax(chance: random.Random) -> Parameters:
 
 
 def edismax(chance: random.Random) -> Parameters:
-    text = chance.choice((typed, typed, nested))(chance).replace("!", "-")
-    text = re.sub(r"(NOT )[+-]", r"\1", text)
-    made: Parameters = {"q": text, "defType": "edismax", "sow": "true", **_shape(chance)}
+    if chance.random() < 0.35:
+        text = nested(chance).replace("!", "-").replace("||", "OR")
+        text = re.sub(r"(NOT )[+-]", r"\1", text)
+        made: Parameters = {"q": text, "defType": "edismax", "sow": "true", **_shape(chance)}
+        return {name: value for name, value in made.items() if name != "pf"}
+    text = typed(chance)
+    made = {"q": text, "defType": "edismax", "sow": "true", **_shape(chance)}
+    if "pf" in made:
+        made["q"] = text.replace("-", "+")
     if chance.random() < 0.3:
         made["q.op"] = "OR"
+        made["q"] = text.replace("-", "+")
         made["pf2"] = chance.choice(("title^3", "text^2"))
         if chance.random() < 0.5:
             made["pf3"] = "title^4"
@@ -359,9 +366,7 @@ def facets(chance: random.Random) -> Parameters:
     made: Parameters = {
         "q": chance.choice(("*:*", plain(chance), f"title:{plain(chance)}")),
         "facet": "true",
-        "facet.field": chance.sample(
-            ("tags", "groups", "organization", "res_format", "license_id", "rank_code"), 2
-        ),
+        "facet.field": chance.sample(("tags", "groups", "organization", "res_format", "license_id", "rank_code"), 2),
         "facet.mincount": chance.choice(("1", "2")),
         "facet.limit": chance.choice(("5", "50", "-1")),
         "facet.query": [leaf(chance), f"views_total:[{chance.randint(0, 5)} TO *]"],
@@ -426,9 +431,10 @@ def garbage(chance: random.Random) -> Parameters:
     text = "".join(chance.choice(pieces) for _ in range(chance.randint(1, 7)))
     if "{!" in text.replace(" ", ""):
         text = text.replace("!", "")
-    made: Parameters = {"q": text.strip() or "a"}
+    made: Parameters = {"q": text if text.strip(' "\u3000') else "a"}
     if chance.random() < 0.4:
         made.update({"defType": chance.choice(("dismax", "edismax")), "qf": "title text", "sow": "true"})
+        made["q"] = re.sub(r"&&|\|\|", "", str(made["q"])).strip() or "a"
     return made
 
 
@@ -454,6 +460,11 @@ FAMILIES: dict[str, tuple[Family, int, bool]] = {
 """Family, its share of the questions, and whether the order is judged."""
 
 
+def common() -> Parameters:
+    """What every request carries: CKAN's defaults and the time."""
+    return {"q.op": "AND", "df": "text", "NOW": str(int(NOW.timestamp() * 1000)), "wt": "json"}
+
+
 def questions(count: int, seed: int, only: tuple[str, ...] = ()) -> Iterator[Question]:
     """``count`` questions from the families by their shares; the same for the same seed."""
     chance = random.Random(f"questions/{seed}")
@@ -463,5 +474,4 @@ def questions(count: int, seed: int, only: tuple[str, ...] = ()) -> Iterator[Que
     for number in range(count):
         name = chance.choices(names, shares)[0]
         made = chosen[name][0](random.Random(f"{seed}/{name}/{number}"))
-        common: Parameters = {"q.op": "AND", "df": "text", "NOW": str(int(NOW.timestamp() * 1000)), "wt": "json"}
-        yield Question(name, {**common, **made}, chosen[name][2])
+        yield Question(name, {**common(), **made}, chosen[name][2])

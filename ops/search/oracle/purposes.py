@@ -1,0 +1,53 @@
+"""Differences from Solr that are meant. Everything else that differs is a fault."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ops.search import analysis
+from ops.search.oracle.questions import Question
+from ops.search.schema import Kind
+
+_SLOPPY = re.compile(r'"((?:\\.|[^"\\])*)"\s*~([1-9]\d*)')
+
+
+@dataclass(frozen=True)
+class Purpose:
+    name: str
+    reason: str
+    holds: Callable[[Question, str], bool]
+    """Is it this difference? From the question and the words with which it was refused here, if it was."""
+
+
+def _of_patterns(question: Question, refused: str) -> bool:
+    return any(words in refused for words in ("in a regular expression", "is too complex", "repeats more than"))
+
+
+def _of_slop(question: Question, refused: str) -> bool:
+    texts = [text for value in question.parameters.values() for text in ([value] if isinstance(value, str) else value)]
+    for phrase, _ in (match for text in texts for match in _SLOPPY.findall(text)):
+        words = [term for _, term in analysis.phrase_terms(phrase, Kind.TEXT)]
+        if len(words) > 2 or len(set(words)) < len(words):
+            return True
+    return False
+
+
+PURPOSES = (
+    Purpose(
+        "patterns",
+        "A regular expression with ~ & # <1-9>, or whose automaton has more than 1,000 states, is refused.",
+        _of_patterns,
+    ),
+    Purpose(
+        "slop",
+        "In a sloppy phrase of three and more words, distances are counted from word to word; one that repeats "
+        "a word is satisfied by one of it.",
+        _of_slop,
+    ),
+)
+
+
+def purpose_of(question: Question, refused: str) -> Purpose | None:
+    return next((one for one in PURPOSES if one.holds(question, refused)), None)
