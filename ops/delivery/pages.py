@@ -78,7 +78,7 @@ async def _recorded(
 ) -> Page:
     permit = shape.permit
     body, shown = _body(parts, permit, query, row)
-    ask = permit.ask(shape.columns, shown)
+    ask = permit.ask(shape.columns, shown, len(body))
     parts.decisions.add(shape.asked, shape.decision, request.state.request_id, ask.at)
     await parts.recorder.record(ask, Served(shown, len(body)))
     headers = {**limits, "X-Govopen-Usage-Id": ask.id, "Cache-Control": "private, no-store"}

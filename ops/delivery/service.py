@@ -68,10 +68,13 @@ class Permit:
     def rows_max(self) -> int | None:
         """The most rows the grant could ever let through in one call; None is without bound."""
         quota = self.access.obligations.quota
-        bounds = [one for one in (quota.rows_call, quota.rows_month) if one is not None] if quota else []
+        if quota is None:
+            return None
+        rows = (quota.rows_call, quota.rows_day, quota.rows_month, quota.rows_life)
+        bounds = [one for one in rows if one is not None]
         return min(bounds, default=None)
 
-    def ask(self, columns: tuple[str, ...], rows: int) -> Ask:
+    def ask(self, columns: tuple[str, ...], rows: int, size: int = 0, keys: tuple[bytes, ...] = ()) -> Ask:
         """What to reserve; raises RowsPerCallExceeded."""
         grant = self.grant
         assert grant is not None  # noqa: S101 - only metered calls ask
@@ -82,7 +85,7 @@ class Permit:
         return Ask(
             grant_id=grant.id, resource_id=self.data.resource_id, purpose=grant.purpose,
             columns=columns, rows=rows, at=self.parts.runtime.clock.now(),
-            quota=Quota(quota.rows_month, quota.calls_day) if quota else Quota(),
+            quota=Quota.of(quota), bytes=size, keys=keys,
         )
 
 

@@ -12,6 +12,7 @@ from ops.delivery.formats.columns import FLOATS, TIMES, WHOLE, Column, cell
 from ops.delivery.framing import CSV_COPY, count_csv_rows
 
 BOM = b"\xef\xbb\xbf"
+RECODED_BYTES = 1 << 19
 NO_TEXT = (*WHOLE, *FLOATS, "numeric", "date", *TIMES)
 
 
@@ -27,12 +28,12 @@ class CsvFraming:
     spreadsheet: bool = False
     encoding: str = "utf-8"
     copy_options: Mapping[str, Any] = field(default_factory=lambda: CSV_COPY)
+    batch_bytes: int = 0
     batch_first: int = 64 * 1024
     by_line: bool = False
 
-    @property
-    def batch_bytes(self) -> int:
-        return 0 if self.encoding == "utf-8" else 1 << 19
+    def __post_init__(self) -> None:
+        self.batch_bytes = 0 if self.encoding == "utf-8" else RECODED_BYTES
 
     @property
     def head(self) -> bytes:

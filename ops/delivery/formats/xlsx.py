@@ -24,6 +24,7 @@ TEXT_MAX = 32_767
 """UTF-16 units in a cell."""
 SHEET_BYTES_MAX = 2_000_000_000
 DIGITS_MAX = 15
+WHOLE_MAX = 10**DIGITS_MAX - 1
 CELL_BYTES = 64
 BATCH_BYTES = 1 << 20
 
@@ -79,11 +80,10 @@ def facts_needed(columns: Sequence[Column]) -> dict[str, str]:
     for number, one in enumerate(columns):
         name = cell(one)
         if one.pg in ("int8", "numeric"):
-            most = "1e15" if one.pg == "int8" else "'Infinity'"
             asked[f"{number}:exact"] = (
-                f"bool_and(abs({name}) < {most})"
+                f"bool_and({name} BETWEEN -{WHOLE_MAX} AND {WHOLE_MAX})"
                 if one.pg == "int8"
-                else f"bool_and({name} <> 'NaN' AND abs({name}) < {most} AND"
+                else f"bool_and({name} NOT IN ('NaN', 'Infinity', '-Infinity') AND"
                 f" length(ltrim(translate(abs({name})::text, '.', ''), '0')) <= {DIGITS_MAX})"
             )
         elif one.pg in FLOATS:
