@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
@@ -284,23 +284,33 @@ class DeliveryForm(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuotaTerms:
-    """How much a grant allows; None is without bound. Months and days are Beijing's."""
+    """How much a grant allows; None is without bound. Months and days are Beijing's; ``life`` is the grant's term.
+
+    ``keys`` are the distinct values that lookups by key asked for.
+    """
 
     rows_month: int | None = None
     calls_day: int | None = None
     calls_minute: int | None = None
     rows_call: int | None = None
+    rows_day: int | None = None
+    rows_life: int | None = None
+    calls_month: int | None = None
+    calls_life: int | None = None
+    bytes_day: int | None = None
+    bytes_month: int | None = None
+    bytes_life: int | None = None
+    keys_day: int | None = None
+    keys_month: int | None = None
+    keys_life: int | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any] | None) -> QuotaTerms:
         found = document or {}
-        return cls(**{k: found.get(k) for k in ("rows_month", "calls_day", "calls_minute", "rows_call")})
+        return cls(**{one.name: found.get(one.name) for one in fields(cls)})
 
     def as_document(self) -> dict[str, int]:
-        pairs = (
-            ("rows_month", self.rows_month), ("calls_day", self.calls_day),
-            ("calls_minute", self.calls_minute), ("rows_call", self.rows_call),
-        )
+        pairs = ((one.name, getattr(self, one.name)) for one in fields(self))
         return {name: bound for name, bound in pairs if bound is not None}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,3 +30,9 @@ class AuditEntry:
 class AuditLog(Protocol):
     async def append(self, tx: asyncpg.Connection, entry: AuditEntry) -> int:
         """Append within the caller's transaction; returns the entry's sequence number."""
+
+    def insertion(self, entries: Sequence[AuditEntry], first: int) -> tuple[str, tuple[Any, ...]]:
+        """An INSERT … SELECT … FROM … of the entries, to be part of a larger statement, and its parameters.
+
+        They are numbered from ``first``; a WHERE may follow the text. The text does not depend on the entries.
+        """

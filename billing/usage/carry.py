@@ -13,17 +13,9 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from authz import AuditEntry, AuditLog
-from billing.usage import store
-from billing.usage.model import (
-    SOURCE,
-    Ask,
-    QuotaExhausted,
-    Served,
-    Settle,
-    UsageEvent,
-    next_month,
-    seconds_until,
-)
+from billing.usage import keys_asked, store
+from billing.usage.model import SOURCE, Ask, Served, Settle, UsageEvent, next_month, seconds_until
+from billing.usage.quota import METERS, QuotaExhausted
 
 Counters = Mapping[store.Key, store.Counter]
 
@@ -45,18 +37,24 @@ class Done:
     events: list[UsageEvent] = field(default_factory=list)
 
 
-def check_quota(ask: Ask, day: store.Counter, month: store.Counter) -> QuotaExhausted | None:
-    """Whether the ask fits beside what is used and reserved; the refusal tells what is left and until when."""
-    quota = ask.quota
-    if quota.calls_day is not None and quota.calls_day - day.calls - day.open_calls < 1:
-        tomorrow = ask.day + timedelta(days=1)
-        return QuotaExhausted("calls_day", 0, tomorrow, seconds_until(tomorrow, ask.at))
-    if quota.rows_month is not None:
-        left = quota.rows_month - month.rows - month.open_rows
-        if left <= 0 or ask.rows > left:
-            then = next_month(ask.day)
-            wait_s = seconds_until(then, ask.at)
-            return QuotaExhausted("rows_month", max(0, left), then, wait_s)
+NONE_NEW: Mapping[str, Sequence[bytes]] = {}
+
+
+def check_quota(
+    ask: Ask, counters: Counters, new_keys: Mapping[str, Sequence[bytes]] = NONE_NEW
+) -> QuotaExhausted | None:
+    """Whether the ask fits beside what is used and reserved; the refusal tells what is left and until when.
+
+    Where nothing of a meter is left, nothing more is served, even if this call happens to need none of it; but keys
+    that were asked for before may always be asked for again. ``new_keys`` are by span.
+    """
+    for meter, span, bound in ask.quota.set_bounds():
+        place = METERS.index(meter)
+        left = bound - counters[store.key_of(ask.grant_id, ask.day, span)].used()[place]
+        need = (1, ask.rows, ask.bytes, len(new_keys.get(span, ())))[place]
+        if need > left or (left <= 0 and meter != "keys"):
+            then = {"day": ask.day + timedelta(days=1), "month": next_month(ask.day)}.get(span)
+            return QuotaExhausted(meter, span, max(0, left), then, seconds_until(then, ask.at) if then else None)
     return None
 
 
@@ -66,7 +64,7 @@ def event_of(ask: Ask, served: Served) -> UsageEvent:
         rows=served.rows, calls=1, bytes=served.bytes,
         details={
             "columns": list(ask.columns), "purpose": ask.purpose, "outcome": served.outcome,
-            "settled_by_rule": False,
+            "settled_by_rule": False, **({"keys": len(ask.keys)} if ask.keys else {}),
         },
     )
 
@@ -85,7 +83,7 @@ async def carry_out(
     await _close(tx, work.settles, counters, done, now)
     await _open(tx, process_id, [ask for ask in work.reserves if ask.id not in known], counters, done)
     for ask, served in work.records:
-        if ask.id not in known and _fits(ask, counters, done):
+        if ask.id not in known and await _fits(tx, ask, counters, done):
             done.events.append(event_of(ask, served))
             _count(done.events[-1], ask, counters)
     await store.insert_events(tx, done.events, now)
@@ -94,12 +92,29 @@ async def carry_out(
     return done
 
 
-def _fits(ask: Ask, counters: Counters, done: Done) -> bool:
-    day, month = (counters[key] for key in store.keys_of(ask.grant_id, ask.day))
-    refusal = check_quota(ask, day, month)
+async def _fits(tx: asyncpg.Connection, ask: Ask, counters: Counters, done: Done) -> bool:
+    """Refuse the ask or, if it fits, keep the keys that it asks for; its sums are the caller's to add."""
+    new_keys = await _new_keys(tx, ask)
+    refusal = check_quota(ask, counters, new_keys)
     if refusal is not None:
         done.refused[ask.id] = refusal
-    return refusal is None
+        return False
+    for span, digests in new_keys.items():
+        key = store.key_of(ask.grant_id, ask.day, span)
+        counters[key].keys += len(digests)
+        await keys_asked.keep(tx, key, list(digests))
+    return True
+
+
+async def _new_keys(tx: asyncpg.Connection, ask: Ask) -> dict[str, list[bytes]]:
+    """Distinct keys are counted by month, and by the spans in which they are bounded."""
+    if not ask.keys:
+        return {}
+    spans = ["month"] + [span for meter, span, _ in ask.quota.set_bounds() if meter == "keys" and span != "month"]
+    found = {}
+    for span in spans:
+        found[span] = await keys_asked.new_of(tx, store.key_of(ask.grant_id, ask.day, span), ask.keys)
+    return found
 
 
 def _count(event: UsageEvent, at: Ask | Settle, counters: Counters) -> None:
@@ -117,6 +132,7 @@ async def _close(
         for key in store.keys_of(row["grant_id"], row["day"]):
             counters[key].open_calls -= 1
             counters[key].open_rows -= row["rows_reserved"]
+            counters[key].open_bytes -= row["bytes_reserved"]
         if row["state"] == "settled":
             done.events.append(store.event_of_reservation(row, SOURCE))
             _count(done.events[-1], by_id[row["id"]], counters)
@@ -127,33 +143,37 @@ async def _open(
 ) -> None:
     opened = []
     for ask in asks:
-        if _fits(ask, counters, done):
+        if await _fits(tx, ask, counters, done):
             opened.append(ask)
             for key in store.keys_of(ask.grant_id, ask.day):
                 counters[key].open_calls += 1
                 counters[key].open_rows += ask.rows
+                counters[key].open_bytes += ask.bytes
     await store.insert_reservations(tx, process_id, opened)
 
 
 async def _leave_evidence(tx: asyncpg.Connection, audit: AuditLog, events: Sequence[UsageEvent]) -> None:
+    for entry in evidence_of(events):
+        await audit.append(tx, entry)
+
+
+def evidence_of(events: Sequence[UsageEvent]) -> list[AuditEntry]:
     """One audit entry per grant and transaction, naming every delivery in it."""
     by_grant: dict[str, list[UsageEvent]] = {}
     for event in events:
         by_grant.setdefault(event.subject, []).append(event)
-    for grant_id, found in by_grant.items():
-        await audit.append(
-            tx,
-            AuditEntry(
-                "data.delivered", f"grant:{grant_id}", "grant", grant_id,
-                details={
-                    "deliveries": [
-                        {
-                            "usage_id": one.id, "resource_id": one.resource_id, "rows": one.rows,
-                            "bytes": one.bytes, "outcome": one.details.get("outcome"),
-                            "digest": one.digest.hex(),
-                        }
-                        for one in found
-                    ]
-                },
-            ),
+    return [
+        AuditEntry(
+            "data.delivered", f"grant:{grant_id}", "grant", grant_id,
+            details={
+                "deliveries": [
+                    {
+                        "usage_id": one.id, "resource_id": one.resource_id, "rows": one.rows, "bytes": one.bytes,
+                        "outcome": one.details.get("outcome"), "digest": one.digest.hex(),
+                    }
+                    for one in found
+                ]
+            },
         )
+        for grant_id, found in by_grant.items()
+    ]

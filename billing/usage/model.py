@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import orjson
 
-from authz import BEIJING, Conflict, Reason, Refusal, beijing_date, new_id
+from authz import BEIJING, Conflict, beijing_date, new_id
+from billing.usage.quota import Quota as Quota
+from billing.usage.quota import QuotaExhausted as QuotaExhausted
 
 SOURCE = "/data/v1"
 """CloudEvents source of everything that delivery itself sends."""
@@ -19,37 +21,6 @@ EVENT_TYPE = "cn.govopen.data.delivered"
 
 Outcome = Literal["complete", "client_left", "stopped", "failed", "by_rule"]
 """How a delivery ended: all sent; the client went away; the grant ended; a fault of ours; process lost."""
-
-
-class QuotaExhausted(Refusal):
-    """The call would go over the grant's quota; nothing was sent and nothing was counted."""
-
-    code = "quota_exhausted"
-    status = 429
-    zh = "授权的{what_zh}用量不足：剩余 {left}，少于本次所需。"
-    en = "The grant's quota of {what_en} does not suffice: {left} left, this call needs more."
-    next_zh = "可减少本次数量（例如 limit={left}），或等到 {resets_on} 额度恢复，或在“我的授权”页申请增加用量。"
-    next_en = "Ask for less (for example limit={left}), wait until {resets_on}, or apply for more in My grants."
-
-    def __init__(self, meter: str, left: int, resets_on: date, retry_after_s: int) -> None:
-        what = {
-            "rows_month": ("月度行数", "rows a month"), "calls_day": ("每日调用次数", "calls a day"),
-            "rows_call": ("单次行数", "rows a call"),
-        }[meter]
-        super().__init__(
-            meter=meter, left=left, resets_on=resets_on.isoformat(),
-            what_zh=what[0], what_en=what[1],
-        )
-        self.reasons = (
-            Reason(
-                "quota_exhausted", self.detail("zh"), self.detail("en"),
-                {"meter": meter, "left": left, "resets_on": resets_on.isoformat()},
-            ),
-        )
-        self._retry_after_s = retry_after_s
-
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self._retry_after_s)}
 
 
 class UsageEventConflict(Conflict):
@@ -63,16 +34,11 @@ class UsageEventConflict(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """Bounds of a grant; None is without bound. Months and days are Beijing's."""
-
-    rows_month: int | None = None
-    calls_day: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Ask:
-    """What a call wants to reserve: ``rows`` is the most it may send."""
+    """What a call wants to reserve: ``rows`` is the most it may send, and ``bytes`` too where a quota bounds them.
+
+    ``keys`` are digests of the distinct values that a lookup asks for.
+    """
 
     grant_id: str
     resource_id: str
@@ -80,8 +46,10 @@ class Ask:
     columns: tuple[str, ...]
     rows: int
     at: datetime
-    quota: Quota = Quota()
+    quota: Quota = field(default_factory=Quota)
     id: str = field(default_factory=lambda: new_id("use"))
+    bytes: int = 0
+    keys: tuple[Digest, ...] = ()
 
     @property
     def day(self) -> date:

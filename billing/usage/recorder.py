@@ -14,7 +14,9 @@ import asyncpg
 
 from authz import AuditLog, Clock, Unavailable, new_id
 from billing.usage import store
+from billing.usage.at_once import fit_for_it, record_at_once
 from billing.usage.carry import Done, Work, carry_out
+from billing.usage.kept import Kept
 from billing.usage.model import Ask, Served, Settle
 from billing.usage.store import acquire
 
@@ -65,6 +67,7 @@ class UsageRecorder:
     def __init__(self, pool: asyncpg.Pool, audit: AuditLog, clock: Clock) -> None:
         self.process_id = new_id("prc")
         self._pool, self._audit, self._clock = pool, audit, clock
+        self._kept = Kept(pool)
         self._waiting: list[_Item] = []
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -85,6 +88,7 @@ class UsageRecorder:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks)
+        await self._kept.give_back()
         with contextlib.suppress(*AWAY):
             await self._write_open_sums()
             async with acquire(self._pool) as connection:
@@ -163,10 +167,13 @@ class UsageRecorder:
             records=[one.record for one in batch if one.record],
             settles=[one.settle for one in batch if one.settle],
         )
-        async with asyncio.timeout(10), acquire(self._pool) as connection, connection.transaction():
-            return await carry_out(
-                connection, self._audit, self.process_id, work, self._clock.now(), again=again
-            )
+        now = self._clock.now()
+        async with asyncio.timeout(10), self._kept.held() as connection:
+            first = not again and not work.reserves and not work.settles
+            if first and fit_for_it(work.records) and await record_at_once(connection, self._audit, work.records, now):
+                return Done()
+            async with connection.transaction():
+                return await carry_out(connection, self._audit, self.process_id, work, now, again=again)
 
     async def _commit_apart(self, batch: list[_Item], fault: Exception) -> None:
         """One faulty item must not harm its neighbors: each alone; the faulty one gets its fault."""

@@ -41,7 +41,7 @@ async def show_usage(
     first_month = month_of(today - timedelta(days=31 * (MONTHS_SHOWN - 1)))
     async with runtime.snapshot() as tx:
         grant = await grants.view(tx, call, grant_id)
-        quota = Quota(grant.quota.get("rows_month"), grant.quota.get("calls_day"))
+        quota = Quota.of(dict(grant.quota))
         by_day = await service.spans(tx, grant_id, "day", today - timedelta(days=days - 1), today + timedelta(days=1))
         by_month = await service.spans(tx, grant_id, "month", first_month, next_month(today))
         left = await service.quota_left(tx, grant_id, quota, today)
@@ -57,6 +57,7 @@ async def show_usage(
                 "limit": quota.calls_day, "left": left.calls_day,
                 "resets_on": (today + timedelta(days=1)).isoformat(),
             },
+            **{one.name: one.as_document() for one in left.bounds},
         },
     }
 

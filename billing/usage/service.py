@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -17,9 +18,9 @@ from billing.usage.model import (
     UsageEvent,
     UsageTotals,
     beijing_start,
-    month_of,
     next_month,
 )
+from billing.usage.quota import METERS
 from billing.usage.recorder import LEASE_S
 
 LOST_BATCH = 500
@@ -146,30 +147,46 @@ async def spans(
 
 
 @dataclass(frozen=True)
+class Bound:
+    """One bound of a quota and what it leaves; what is reserved counts as used until it is settled."""
+
+    meter: str
+    span: str
+    limit: int
+    left: int
+    resets_on: date | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.meter}_{self.span}"
+
+    def as_document(self) -> dict[str, Any]:
+        return {
+            "limit": self.limit, "left": self.left,
+            "resets_on": self.resets_on.isoformat() if self.resets_on else None,
+        }
+
+
+@dataclass(frozen=True)
 class QuotaLeft:
-    """What a grant may still use; None is without bound. Reserved counts as used until it is settled."""
+    """What a grant may still use; None is without bound."""
 
     rows_month: int | None
     calls_day: int | None
     month_resets_on: date
+    bounds: tuple[Bound, ...] = ()
 
 
 async def quota_left(tx: asyncpg.Connection, grant_id: str, quota: Quota, today: date) -> QuotaLeft:
-    rows = {
-        row["span"]: row
-        for row in await tx.fetch(
-            "SELECT * FROM billing.usage_counter WHERE grant_id = $1"
-            " AND ((span = 'day' AND starts_on = $2) OR (span = 'month' AND starts_on = $3))",
-            grant_id, today, month_of(today),
-        )
-    }
-    used_rows = rows["month"]["rows"] + rows["month"]["open_rows"] if "month" in rows else 0
-    used_calls = rows["day"]["calls"] + rows["day"]["open_calls"] if "day" in rows else 0
-    return QuotaLeft(
-        None if quota.rows_month is None else max(0, quota.rows_month - used_rows),
-        None if quota.calls_day is None else max(0, quota.calls_day - used_calls),
-        next_month(today),
-    )
+    counters = await store.read_counters(tx, store.keys_of(grant_id, today))
+    resets = {"day": today + timedelta(days=1), "month": next_month(today)}
+    bounds = []
+    for meter, span, limit in quota.set_bounds():
+        counter = counters.get(store.key_of(grant_id, today, span))
+        used = counter.used()[METERS.index(meter)] if counter else 0
+        bounds.append(Bound(meter, span, limit, max(0, limit - used), resets.get(span)))
+    left = {one.name: one.left for one in bounds}
+    return QuotaLeft(left.get("rows_month"), left.get("calls_day"), resets["month"], tuple(bounds))
 
 
 async def settle_lost(

@@ -90,6 +90,8 @@ async def count(tx: asyncpg.Connection) -> None:
             UNION ALL
             SELECT subject, 'month', date_trunc('month', on_day)::date, sum(calls), sum(rows), sum(bytes) FROM day
             GROUP BY 1, 3
+            UNION ALL
+            SELECT subject, 'life', date '2000-01-01', sum(calls), sum(rows), sum(bytes) FROM day GROUP BY 1
         )
         INSERT INTO billing.usage_counter AS c (grant_id, span, starts_on, calls, rows, bytes)
         SELECT * FROM spans WHERE (calls, rows, bytes) <> (0, 0, 0) ORDER BY 1, 2, 3

@@ -23,7 +23,10 @@ async def acquire(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
 
 
 Key = tuple[str, str, date]
-"""(grant, 'day' or 'month', first day)."""
+"""(grant, 'day', 'month' or 'life', first day)."""
+
+LIFE_STARTS_ON = date(2000, 1, 1)
+"""Where the counter of a grant's whole life is kept; it says nothing of when the grant began."""
 
 
 @dataclass(slots=True)
@@ -35,10 +38,21 @@ class Counter:
     bytes: int
     open_calls: int
     open_rows: int
+    open_bytes: int
+    keys: int
+
+    def used(self) -> tuple[int, int, int, int]:
+        """Calls, rows, bytes and distinct keys, what is reserved among them."""
+        return self.calls + self.open_calls, self.rows + self.open_rows, self.bytes + self.open_bytes, self.keys
 
 
-def keys_of(grant_id: str, day: date) -> tuple[Key, Key]:
-    return (grant_id, "day", day), (grant_id, "month", month_of(day))
+def key_of(grant_id: str, day: date, span: str) -> Key:
+    starts_on = day if span == "day" else month_of(day) if span == "month" else LIFE_STARTS_ON
+    return grant_id, span, starts_on
+
+
+def keys_of(grant_id: str, day: date) -> tuple[Key, Key, Key]:
+    return (grant_id, "day", day), (grant_id, "month", month_of(day)), (grant_id, "life", LIFE_STARTS_ON)
 
 
 async def lock_counters(tx: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, Counter]:
@@ -56,12 +70,27 @@ async def lock_counters(tx: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key
         """,
         [key[0] for key in wanted], [key[1] for key in wanted], [key[2] for key in wanted],
     )
+    return _counters(rows)
+
+
+def _counters(rows: Iterable[asyncpg.Record]) -> dict[Key, Counter]:
     return {
         (row["grant_id"], row["span"], row["starts_on"]): Counter(
-            row["calls"], row["rows"], row["bytes"], row["open_calls"], row["open_rows"]
+            row["calls"], row["rows"], row["bytes"], row["open_calls"], row["open_rows"], row["open_bytes"],
+            row["keys"],
         )
         for row in rows
     }
+
+
+async def read_counters(tx: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, Counter]:
+    """Those of the counters that are there, as they are now."""
+    wanted = list(keys)
+    return _counters(await tx.fetch(
+        "SELECT * FROM billing.usage_counter WHERE (grant_id, span, starts_on) IN"
+        " (SELECT * FROM unnest($1::text[], $2::text[], $3::date[]))",
+        [key[0] for key in wanted], [key[1] for key in wanted], [key[2] for key in wanted],
+    ))
 
 
 async def write_counters(tx: asyncpg.Connection, counters: Mapping[Key, Counter]) -> None:
@@ -71,14 +100,17 @@ async def write_counters(tx: asyncpg.Connection, counters: Mapping[Key, Counter]
     await tx.execute(
         """
         UPDATE billing.usage_counter AS c
-        SET calls = n.calls, rows = n.rows, bytes = n.bytes, open_calls = n.open_calls, open_rows = n.open_rows
+        SET calls = n.calls, rows = n.rows, bytes = n.bytes, open_calls = n.open_calls, open_rows = n.open_rows,
+            open_bytes = n.open_bytes, keys = n.keys
         FROM unnest($1::text[], $2::text[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                    $8::bigint[]) AS n (grant_id, span, starts_on, calls, rows, bytes, open_calls, open_rows)
+                    $8::bigint[], $9::bigint[], $10::bigint[])
+            AS n (grant_id, span, starts_on, calls, rows, bytes, open_calls, open_rows, open_bytes, keys)
         WHERE (c.grant_id, c.span, c.starts_on) = (n.grant_id, n.span, n.starts_on)
         """,
         [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys],
         [one.calls for one in values], [one.rows for one in values], [one.bytes for one in values],
-        [one.open_calls for one in values], [one.open_rows for one in values],
+        [one.open_calls for one in values], [one.open_rows for one in values], [one.open_bytes for one in values],
+        [one.keys for one in values],
     )
 
 
@@ -89,9 +121,9 @@ async def insert_reservations(
     if asks:
         await tx.executemany(
             "INSERT INTO billing.usage_reservation (id, process_id, grant_id, resource_id, purpose, columns,"
-            " rows_reserved, reserved_at, day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            " rows_reserved, reserved_at, day, bytes_reserved) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             [
-                (a.id, process_id, a.grant_id, a.resource_id, a.purpose, list(a.columns), a.rows, a.at, a.day)
+                (a.id, process_id, a.grant_id, a.resource_id, a.purpose, list(a.columns), a.rows, a.at, a.day, a.bytes)
                 for a in asks
             ],
         )
@@ -147,7 +179,7 @@ async def lost_reservations(tx: asyncpg.Connection, lease_s: float, limit: int) 
     """Open reservations whose process has not given a sign of life for ``lease_s`` seconds."""
     rows = await tx.fetch(
         """
-        SELECT r.id, r.grant_id, r.day, r.rows_reserved FROM billing.usage_reservation r
+        SELECT r.id, r.grant_id, r.day, r.rows_reserved, r.bytes_reserved FROM billing.usage_reservation r
         LEFT JOIN billing.usage_process p ON p.id = r.process_id
         WHERE r.state = 'open'
           AND (p.id IS NULL OR p.beat_at < clock_timestamp() - make_interval(secs => $1))
@@ -156,7 +188,7 @@ async def lost_reservations(tx: asyncpg.Connection, lease_s: float, limit: int) 
         lease_s, limit,
     )
     return [
-        Settle(row["id"], row["grant_id"], row["day"], Served(row["rows_reserved"], 0, "by_rule"))
+        Settle(row["id"], row["grant_id"], row["day"], Served(row["rows_reserved"], row["bytes_reserved"], "by_rule"))
         for row in rows
     ]
 

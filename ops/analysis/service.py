@@ -116,7 +116,7 @@ async def _meter(parts: DeliveryParts, admitted: Admitted, query: AnalysisQuery,
         Ask(
             grant_id=grant.id, resource_id=admitted.data.resource_id, purpose=grant.purpose, columns=query.columns,
             rows=len(found.rows), at=parts.runtime.clock.now(),
-            quota=Quota(quota.rows_month, quota.calls_day) if quota else Quota(),
+            quota=Quota.of(quota),
         ),
         Served(len(found.rows), size),
     )

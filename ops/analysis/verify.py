@@ -73,7 +73,7 @@ async def _meter(parts: DeliveryParts, admitted: Admitted, fields: tuple[str, ..
     await parts.recorder.record(
         Ask(
             grant_id=grant.id, resource_id=admitted.data.resource_id, purpose=grant.purpose, columns=fields, rows=rows,
-            at=parts.runtime.clock.now(), quota=Quota(quota.rows_month, quota.calls_day) if quota else Quota(),
+            at=parts.runtime.clock.now(), quota=Quota.of(quota),
         ),
         Served(rows, rows),
     )

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 import asyncpg
 
 from authz import AuditEntry, Clock
 
+NAMES = tuple(one.name for one in fields(AuditEntry))
+
 
 def leaf_text(entry: AuditEntry, at: str) -> str:
     """The exact text that is hashed: JSON with sorted keys, no spaces, no ASCII escapes."""
-    body = {key: value for key, value in asdict(entry).items() if value not in (None, {})}
+    body = {name: getattr(entry, name) for name in NAMES}
+    body = {key: value for key, value in body.items() if value not in (None, {})}
     body["at"] = at
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 class PostgresAuditLog:
@@ -36,3 +45,18 @@ class PostgresAuditLog:
             leaf_text(entry, at.isoformat()),
         )
         return number
+
+    def insertion(self, entries: Sequence[AuditEntry], first: int) -> tuple[str, tuple[Any, ...]]:
+        """The entries as a part of a larger statement; see ``AuditLog``."""
+        at = self._clock.now()
+        places = ", ".join(f"${first + 1 + place}::text[]" for place in range(5))
+        sql = (
+            "INSERT INTO audit.entry (at, action, object_kind, object_id, organisation_id, leaf)"
+            f" SELECT ${first}::timestamptz, a.* FROM unnest({places})"
+            " AS a (action, object_kind, object_id, organisation_id, leaf)"
+        )
+        return sql, (
+            at, [one.action for one in entries], [one.object_kind for one in entries],
+            [one.object_id for one in entries], [one.organisation_id for one in entries],
+            [leaf_text(one, at.isoformat()) for one in entries],
+        )
