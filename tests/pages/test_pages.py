@@ -17,7 +17,8 @@ OpenPage = Callable[..., Page]
 PARTS = Path(__file__).parents[2] / "ckanext-govopen/ckanext/govopen/i18n/zh_Hans_CN/LC_MESSAGES/parts"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = (
-    "/", "/dataset/", "/dataset/?q=测试", "/dataset/?q=没有这样的数据集吧", "/dataset/ceshi-kaifang",
+    "/", "/dataset/", "/dataset/?q=测试", "/dataset/?q=没有这样的数据集吧",
+    "/dataset/?govopen_domain=environment&govopen_domain=credit&updated=year&sort=downloads", "/dataset/ceshi-kaifang",
     "/dataset/ceshi-youtiaojian", "/dataset/ceshi-buyu", "/dataset/ceshi-kaifang/history", "/organization/",
     "/organization/ceshi-ju", "/developers", "/about", "/user/login", "/user/register",
 )
@@ -58,9 +59,9 @@ def english_words(texts: list[str]) -> list[str]:
 
 
 def chinese_messages() -> set[str]:
-    """Every Chinese text of the pages' own part: none of them may stand on an English page."""
-    part = polib.pofile(str(PARTS / "pages.po"))
-    return {text for entry in part for text in (entry.msgstr, *entry.msgstr_plural.values())
+    """Every Chinese text of the pages' own parts: none of them may stand on an English page."""
+    parts = [polib.pofile(str(PARTS / name)) for name in ("pages.po", "search.po")]
+    return {text for part in parts for entry in part for text in (entry.msgstr, *entry.msgstr_plural.values())
             if CHINESE.search(text) and "{" not in text}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
+
+from ops.stack import Stack
 
 OpenPage = Callable[..., Page]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -212,3 +215,31 @@ def test_strangers_are_asked_to_sign_in_before_they_rate(open_page: OpenPage, si
     expect(page.locator("#field-login")).to_be_visible()
     answer = httpx.post(f"{site}/dataset/ceshi-kaifang/rating", data={"stars": "5"}, trust_env=False)
     assert answer.status_code in (302, 400)
+
+
+def test_a_person_rates_changes_and_takes_it_back(open_page: OpenPage, stack: Stack) -> None:
+    password = f"reader-{uuid.uuid4().hex}"
+    reader = f"reader-{uuid.uuid4().hex[:8]}"
+    stack.ckan("user", "add", reader, f"email={reader}@example.com", f"password={password}")
+    page = open_page("/dataset/ceshi-kaifang")
+    page.locator("#rating a").click()
+    page.fill("#field-login", reader)
+    page.fill("#field-password", password)
+    page.locator("main form button[type=submit]").click()
+    page.wait_for_url("**/dataset/ceshi-kaifang**")
+    rating = page.locator("#rating")
+    rating.get_by_label("4 分").check()
+    rating.locator("form button").first.click()
+    expect(page.locator(".go-notice--done")).to_contain_text("感谢您的评分")
+    expect(rating).to_contain_text("4.0")
+    expect(rating.get_by_label("4 分")).to_be_checked()
+    rating.get_by_label("2 分").check()
+    rating.locator("form button").first.click()
+    expect(rating).to_contain_text("2.0")
+    page.goto(page.url.split("#")[0].replace("ceshi-kaifang", "?q=测试空气质量日报&sort=rating"))
+    expect(page.locator(".go-results li").first).to_contain_text("评分 2.0/5")
+    violations = Axe().run(open_page("/dataset/ceshi-kaifang"), options={"runOnly": RULES}).response["violations"]
+    assert [rule["id"] for rule in violations] == []
+    page.goto(page.url.split("/dataset/")[0] + "/dataset/ceshi-kaifang")
+    rating.get_by_role("button", name="撤回我的评分").click()
+    expect(rating).to_contain_text("还没有人为这份数据评分")
