@@ -48,6 +48,8 @@ class Snapshot:
 
     searcher: Any
     generation: int
+    kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What requests worked out of it and others may use again; goes when the snapshot does."""
 
 
 @dataclass(slots=True)

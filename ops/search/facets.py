@@ -6,6 +6,7 @@ which hardly two documents share a value) are counted by walking their terms. Bo
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,14 @@ EVERY = 1_000_000_000
 MAX_VALUES = 60_000
 """Values that one pass over columns gives back; who asks for more has them counted by their terms."""
 
+KEPT = 400
+"""Counts that a snapshot keeps: other pages and other orders of the same search have the same ones."""
+UNRELATED = frozenset({"sort", "start", "rows", "fl", "wt"})
+"""Parameters that do not change what is counted."""
+
 Pairs = list[tuple[str, int]]
+
+_pool = ThreadPoolExecutor(4, thread_name_prefix="facets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,25 @@ class Wish:
         if self.limit < 0 or not self.by_count or self.minimum <= 0 or self.prefix:
             return None
         return self.offset + self.limit
+
+
+def begin(select: Select, query: Query) -> Future[dict[str, Any]]:
+    """Start counting while the hits are looked for: both take about as long, and neither holds the other up."""
+    return _pool.submit(_remembered, select, query)
+
+
+def _remembered(select: Select, query: Query) -> dict[str, Any]:
+    asked = [(name, values) for name, values in select.parameters.items() if name not in UNRELATED]
+    if any("NOW" in value for _, values in asked for value in values):
+        return counts(select, query)
+    kept = select.snapshot.kept
+    key = ("facets", repr(sorted(asked)))
+    found: dict[str, Any] | None = kept.get(key)
+    if found is None:
+        found = counts(select, query)
+        if len(kept) < KEPT:
+            kept[key] = found
+    return found
 
 
 def counts(select: Select, query: Query) -> dict[str, Any]:

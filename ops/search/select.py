@@ -57,6 +57,7 @@ class Select:
         if main.constant:
             keys = [key for key in keys if key.by is not By.SCORE]
         rescore = self._rescore if main.boosts else None
+        counting = facets.begin(self, query) if truth(self.parameters, "facet") else None
         sorter = Sorter(self.engine.schema, searcher, self._values, rescore)
         hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
         total = sorter.total
@@ -77,8 +78,8 @@ class Select:
         result: dict[str, Any] = {
             "responseHeader": {"status": 0, "QTime": 0}, "response": response,
         }
-        if truth(self.parameters, "facet"):
-            result["facet_counts"] = facets.counts(self, query)
+        if counting is not None:
+            result["facet_counts"] = counting.result() if other is None else facets.counts(self, query)
         result.update(assist.answer(hits, total if other is None else 0))
         result["responseHeader"]["QTime"] = int((time.perf_counter() - began) * 1000)
         return result

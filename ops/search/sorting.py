@@ -1,8 +1,9 @@
 """Sorting by several keys on an engine that orders by one: order by the first, then settle each tie.
 
-Ties of a column are settled by asking again for the tied documents alone, ordered by the next key; ties of the
-score by widening the window until it ends between two scores. Fields without a column (the catch-all) are
-walked value by value through the term dictionary. The last key is always the order of arrival.
+A few ties are settled by sorting the tied documents here. Many ties of a column are settled by asking again for the
+tied documents alone, ordered by the next key; many ties of the score by walking everything in the order of the next
+key. Fields without a column (the catch-all) are walked value by value through the term dictionary. The last key is
+always the order of arrival.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from ops.search.schema import Kind, field_of
 
 _SPEC = re.compile(r"^\s*(\S+)\s+(\S+)\s*$")
 MAX_KEYS = 16
+AHEAD = 400
+"""Hits asked for beyond a window: nearly always enough to see where its last tie ends."""
+SETTLED, SETTLED_TEXTS = 4_000, 300
+NEAR = 1e-6
+"""Scores this near to each other are one: they are sums whose parts are added in no fixed order."""
 
 
 class By(Enum):
@@ -118,14 +124,17 @@ class Sorter:
             return []
         key, rest = (keys[0], keys[1:]) if keys else (ARRIVAL, ())
         if key.by is By.SCORE:
-            return self._by_score(query, key, rest, start, stop)
+            return self._by_score(query, key, [other for other in rest if other.by is not By.SCORE], start, stop)
         if key.by is By.TERMS:
             return self._by_terms(query, key, rest, start, stop)
         return self._by_column(query, key, rest, start, stop)
 
+    # -- by a column -------------------------------------------------------------------------------------
+
     def _by_column(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
         order = TOrder.Desc if key.descending else TOrder.Asc
-        hits, total = self._search(query, stop + 1, order_by_field=key.column, order=order)
+        ahead = 0 if key is ARRIVAL else AHEAD
+        hits, total = self._search(query, stop + ahead, order_by_field=key.column, order=order)
         if key is ARRIVAL:
             return [Hit(address) for _, address in hits[start:stop]]
         window: list[Hit] = []
@@ -134,14 +143,15 @@ class Sorter:
             end = at + 1
             while end < len(hits) and hits[end][0] == hits[at][0]:
                 end += 1
-            whole = end < len(hits) or len(hits) == total
             if end > start:
                 low, high = max(start - at, 0), min(end, stop) - at
+                whole = end < len(hits) or len(hits) == total
                 if end - at == 1 and whole:
                     window.append(Hit(hits[at][1]))
+                elif whole and end - at <= _settled(rest) and not any(other.by is By.SCORE for other in rest):
+                    window += self._settle([(None, address) for _, address in hits[at:end]], rest)[low:high]
                 else:
-                    tied = self._tied(query, key, hits[at][0])
-                    window += self.window(tied, rest, low, high)
+                    window += self.window(self._tied(query, key, hits[at][0]), rest, low, high)
             at = end
         return window
 
@@ -155,11 +165,14 @@ class Sorter:
             same = Query.term_query(self._schema, key.column, value, "basic")
         return Query.boolean_query([(TOccur.Must, query), (TOccur.Must, Query.const_score_query(same, 0.0))])
 
+    # -- by terms ----------------------------------------------------------------------------------------
+
     def _by_terms(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
+        if not self._searcher.doc_freq(EXACT, SEP + key.name):
+            return self.window(query, rest, start, stop)
         if self.total < 0:
             self._search(query, 1)
-        prefix = key.name + SEP
-        groups = self._searcher.terms_with_prefix(EXACT, prefix, query)
+        groups = self._searcher.terms_with_prefix(EXACT, key.name + SEP, query)
         groups.sort(key=lambda group: group[0].encode(), reverse=key.descending)
         window: list[Hit] = []
         at = 0
@@ -175,28 +188,74 @@ class Sorter:
             window += self.window(self._tied(query, key, None), rest, max(start - at, 0), stop - at)
         return window
 
+    # -- by score ----------------------------------------------------------------------------------------
+
     def _by_score(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
-        if self._rescore is not None:
+        if self._rescore is not None or not key.descending:
             hits, _ = self._search(query, self._searcher.num_docs)
-            return self._ordered(self._rescore(query, hits), key, rest, start, stop)
-        hits, total = self._search(query, stop + 1)
-        wide = stop + 1
-        while wide < total and (not key.descending or hits[stop - 1][0] == hits[-1][0]):
-            wide = min(wide * 4, total) if key.descending else total
-            hits = self._searcher.search(query, wide, count=False).hits
-        return self._ordered(list(hits), key, rest, start, stop)
+            return self._ordered(self._rescore(query, hits) if self._rescore else hits, key, rest, start, stop)
+        hits, total = self._search(query, stop + AHEAD)
+        most = _settled(rest)
+        if len(hits) < total and stop < len(hits) < stop + most and _alike(hits[stop - 1][0], hits[-1][0]):
+            hits = self._searcher.search(query, stop + most).hits
+        window: list[Hit] = []
+        at = 0
+        while at < min(len(hits), stop):
+            best = hits[at][0]
+            end = at + 1
+            while end < len(hits) and _alike(best, hits[end][0]):
+                end += 1
+            if end > start:
+                low, high = max(start - at, 0), min(end, stop) - at
+                if end == len(hits) < total:
+                    return window + self._walk(query, rest, best, total, low, stop - at)
+                if end - at > most:
+                    window += self._walk(query, rest, best, total, low, high)
+                else:
+                    window += self._settle(hits[at:end], rest)[low:high]
+            at = end
+        return window
+
+    def _walk(
+        self, query: Query, rest: Sequence[Key], best: float, total: int, low: int, high: int
+    ) -> list[Hit]:
+        """Hits of about one score in the order of the other keys, of which there are too many to sort here.
+
+        Everything is walked in that order and each score is looked up, until there are enough.
+        """
+        found: list[Hit] = []
+        at, step = 0, 4 * high + AHEAD
+        while len(found) < high and at < total:
+            part = self.window(query, rest, at, min(at + step, total))
+            scores = self._scores(query, [hit.address for hit in part])
+            found += [
+                Hit(hit.address, score) for hit, score in zip(part, scores, strict=True)
+                if _alike(best, score) and _alike(score, best)
+            ]
+            at += step
+            step *= 2
+        return found[low:high]
+
+    def _scores(self, query: Query, addresses: list[Any]) -> list[float]:
+        """Scores of some hits."""
+        sequences = self._searcher.fast_field_values(SEQUENCE, addresses)
+        these = Query.const_score_query(Query.term_set_query(self._schema, SEQUENCE, sequences), 0.0)
+        both = Query.boolean_query([(TOccur.Must, query), (TOccur.Must, these)])
+        hits = self._searcher.search(both, max(1, len(addresses))).hits
+        scores = {(address.segment_ord, address.doc): score for score, address in hits}
+        return [scores.get((address.segment_ord, address.doc), 0.0) for address in addresses]
 
     def _ordered(
         self, pairs: list[tuple[float, Any]], key: Key, rest: Sequence[Key], start: int, stop: int
     ) -> list[Hit]:
-        pairs = self._settle(pairs, rest)
-        pairs.sort(key=lambda pair: pair[0], reverse=key.descending)
-        return [Hit(address, score) for score, address in pairs[start:stop]]
+        hits = self._settle(pairs, rest) if len({score for score, _ in pairs}) < len(pairs) else _hits(pairs)
+        hits.sort(key=lambda hit: hit.score or 0.0, reverse=key.descending)
+        return hits[start:stop]
 
-    def _settle(self, pairs: list[tuple[float, Any]], rest: Sequence[Key]) -> list[tuple[float, Any]]:
-        """Order by the keys after the score, when some scores are the same (stable sorts, last key first)."""
-        if len({score for score, _ in pairs}) == len(pairs):
-            return pairs
+    def _settle(self, pairs: Sequence[tuple[float | None, Any]], rest: Sequence[Key]) -> list[Hit]:
+        """Hits in the order of the keys after the one that they tie in (stable sorts, last key first)."""
+        if len(pairs) == 1:
+            return _hits(pairs)
         addresses = [address for _, address in pairs]
         sequences: list[int] = self._searcher.fast_field_values(SEQUENCE, addresses)
         order = sorted(range(len(pairs)), key=sequences.__getitem__)
@@ -212,7 +271,21 @@ class Sorter:
             present = [index for index in order if values[index] is not None]
             present.sort(key=values.__getitem__, reverse=key.descending)
             order = present + [index for index in order if values[index] is None]
-        return [pairs[index] for index in order]
+        return _hits([pairs[index] for index in order])
+
+
+def _hits(pairs: Sequence[tuple[float | None, Any]]) -> list[Hit]:
+    return [Hit(address, score) for score, address in pairs]
+
+
+def _alike(best: float, score: float) -> bool:
+    """Are two scores, the first not lower, the same but for the order in which their parts were added?"""
+    return score >= best - NEAR * abs(best)
+
+
+def _settled(rest: Sequence[Key]) -> int:
+    """Ties that are sorted here: few when a key's values have to be read from the documents."""
+    return SETTLED_TEXTS if any(key.by in (By.TEXT, By.TERMS) for key in rest) else SETTLED
 
 
 def _marked(key: Key) -> str:

@@ -44,6 +44,10 @@ class Catalogue:
         puts = [prepare(document, NOW) for document in documents]
         self.engine.submit([Change(puts=puts)], commit=commit).result(30)
 
+    def delete(self, *names: str) -> None:
+        keys = [str(dataset(name)["index_id"]) for name in names]
+        self.engine.submit([Change(keys=keys)], commit=True).result(30)
+
     def answer(self, q: str = "*:*", **parameters: str | Iterable[str]) -> dict[str, Any]:
         """The whole answer; ``facet_field`` stands for ``facet.field``."""
         asked = {"q": q, "q.op": "AND", "df": "text", **{name.replace("__", "."): v for name, v in parameters.items()}}
