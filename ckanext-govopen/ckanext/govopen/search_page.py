@@ -46,10 +46,11 @@ class Answer:
 
 
 def facet_titles() -> dict[str, str]:
+    """What each filter is called, in the order of the page."""
     return {
-        "organization": tk._("Department"), "govopen_domain": tk._("Data domain"), "govopen_industry": tk._("Industry"),
-        "govopen_open_attribute": tk._("Open attribute"), "govopen_grade": tk._("Data grade"),
-        "res_format": tk._("Format"), UPDATED: tk._("Updated"), "vocab_govopen_region": tk._("Region"),
+        "organization": tk._("Department"), "govopen_open_attribute": tk._("Open attribute"),
+        "govopen_domain": tk._("Data domain"), "govopen_grade": tk._("Data grade"), "res_format": tk._("Format"),
+        UPDATED: tk._("Updated"), "vocab_govopen_region": tk._("Region"), "govopen_industry": tk._("Industry"),
         "govopen_update_cycle": tk._("Update cycle"), "tags": tk._("Tag"), "groups": tk._("Topic"),
         "license_id": tk._("License"),
     }
