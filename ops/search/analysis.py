@@ -28,6 +28,7 @@ from ops.search.schema import Kind
 
 GRAM = "\x02"
 """Marks a character n-gram, so that it never equals a word of the same spelling."""
+_BETWEEN = " " + GRAM
 NGRAM_MIN, NGRAM_MAX = 2, 10
 INITIALS_MAX = 6
 MAX_TERM_BYTES = 32_766
@@ -148,7 +149,8 @@ def _latin(word: str, kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
         run.append(part)
     if len(run) > 1:
         joined.append(_finish("".join(run), stemmed) if before else "".join(run))
-    return tuple([_finish(part, stemmed) if letters else part for part, letters in parts]), tuple(joined)
+    finished = [_finish(part, stemmed) if letters else part for part, letters in parts]
+    return tuple([part for part in finished if part]), tuple([part for part in joined if part])
 
 
 def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:
@@ -160,20 +162,26 @@ def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:
     sequence: list[str] = []
     for word in normalize(text).split():
         for run in _RUNS.findall(word):
-            if _IS_CJK.match(run):
-                words += LEXICON.cut_for_search(run)
-                words += [GRAM + char for char in run]
-                sequence += [GRAM + left + right for left, right in pairwise(run)]
-                sequence.append(GRAM + run[-1])
-            else:
-                parts, joined = _latin(run, kind)
-                words += parts
-                words += joined
-                sequence += parts
-    if len(text) > MAX_TERM_BYTES // 4:
-        words = [word for word in words if len(word.encode()) <= MAX_TERM_BYTES]
-        sequence = [term if len(term.encode()) <= MAX_TERM_BYTES else GRAM for term in sequence]
+            found, ordered = run_texts(run, kind)
+            words += found.split()
+            sequence += ordered.split()
     return words, sequence
+
+
+def run_texts(run: str, kind: Kind) -> tuple[str, str]:
+    """A normalized run of one script: its words and its sequence, each joined by spaces."""
+    if _IS_CJK.match(run):
+        chars = GRAM + _BETWEEN.join(run)
+        pairs = "".join([f"{GRAM}{left}{right} " for left, right in pairwise(run)])
+        return f"{' '.join(LEXICON.cut_for_search(run))} {chars}", f"{pairs}{GRAM}{run[-1]}"
+    parts, joined = _latin(run, kind)
+    if len(run) > MAX_TERM_BYTES // 4:
+        joined = tuple(term for term in joined if len(term.encode()) <= MAX_TERM_BYTES)
+        words = [term for term in parts if len(term.encode()) <= MAX_TERM_BYTES]
+        parts = tuple(term if len(term.encode()) <= MAX_TERM_BYTES else GRAM for term in parts)
+        return " ".join((*words, *joined)), " ".join(parts)
+    sequence = " ".join(parts)
+    return (f"{sequence} {' '.join(joined)}" if joined else sequence), sequence
 
 
 def gram_text(text: str) -> str:

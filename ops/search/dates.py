@@ -10,6 +10,8 @@ from ops.search.errors import SearchFault
 _ISO = re.compile(
     r"^([+-]?\d{4,6})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:?\d{2})(Z?)(.*)$", re.S
 )
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.A)
+"""As CKAN writes them."""
 _MATH = re.compile(r"([+-]\d+|/)([A-Za-z]+)")
 _UNITS = {
     "YEAR": "year", "YEARS": "year", "MONTH": "month", "MONTHS": "month", "DAY": "day", "DAYS": "day",
@@ -19,6 +21,7 @@ _UNITS = {
 }
 _SPANS = {"day": 86_400_000, "hour": 3_600_000, "minute": 60_000, "second": 1000, "milli": 1}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def _bad(text: str) -> SearchFault:
@@ -37,6 +40,8 @@ def parse_date(text: str, now: datetime) -> int:
     """An instant with optional mathematics (``NOW-1MONTH/DAY``) in milliseconds; 400 when it is none."""
     text = text.strip()
     try:
+        if _PLAIN.fullmatch(text):
+            return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
         if text.startswith("NOW"):
             return _math(to_millis(now), text[3:], text)
         match = _ISO.match(text)
@@ -84,7 +89,5 @@ def _round(millis: int, unit: str) -> int:
 
 def format_date(millis: int) -> str:
     """As Solr prints it: milliseconds only when there are some."""
-    value = from_millis(millis)
-    text = value.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-    fraction = millis % 1000
-    return f"{text}.{fraction:03d}".rstrip("0") + "Z" if fraction else text + "Z"
+    text = from_millis(millis).isoformat(timespec="milliseconds")
+    return f"{text[:23]}".rstrip("0") + "Z" if millis % 1000 else text[:19] + "Z"

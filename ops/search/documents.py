@@ -51,7 +51,7 @@ def prepare(source: Any, now: datetime) -> Prepared:
     """Check a document and make both its forms. ``indexed_ts`` is filled in as the schema says."""
     if not isinstance(source, dict):
         raise SearchFault("A document must be a JSON object")
-    document = {str(name): value for name, value in source.items() if value is not None}
+    document = {name: value for name, value in source.items() if value is not None}
     for name in REQUIRED:
         if not document.get(name):
             raise SearchFault(f"Document is missing mandatory field: {name}")
@@ -63,7 +63,7 @@ def prepare(source: Any, now: datetime) -> Prepared:
     for name, value in document.items():
         if not clean_name(name):
             raise SearchFault("A field name is empty or holds a control character")
-        if field_of(name).kind in (Kind.DATE, Kind.INT):
+        if plan_of(name).checked:
             document[name] = _canonical(document, name, value, now)
     try:
         return Prepared(Row(key, pack(orjson.dumps(document)) or b"", big), to_index(document, now))

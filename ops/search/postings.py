@@ -33,10 +33,12 @@ from ops.search.schema import Kind, copies_of, field_of
 GAP = PreTokenizedString("\x04", [Token("\x04", 97, 0, 1)])
 """Stands between two values: the next one begins 100 positions on, as in Solr, so that no phrase runs into it."""
 KEPT_RUNS, KEPT_VALUES = 12_000, 6_000
+KEPT_LATELY = 64
+"""Long texts: for the fields that one document copies them to."""
 LONGEST_RUN, LONGEST_VALUE = 120, 60
 """Characters of texts that are remembered."""
 SHORT = analysis.MAX_TERM_BYTES // 4
-_RUNS = re.compile(f"[{analysis.CJK}]+|[^{analysis.CJK}]+")
+_RUNS = re.compile(f"[{analysis.CJK}]+|[^{analysis.CJK}\\s]+")
 
 Cut = tuple[str, str]
 """The words and the sequence of a text, each joined by spaces."""
@@ -62,6 +64,8 @@ class Plan:
     """Prefix of its exact terms."""
     marker: str
     sort: str | None
+    checked: bool
+    """Its one value is a date or a number and must look like it."""
     date: bool
     number: bool
     counted: str | None
@@ -81,38 +85,33 @@ def plan_of(name: str) -> Plan:
     column = name in COLUMNS
     return Plan(
         tuple(_target(target) for target in names), exact, SEP + name,
-        SORT_TEXT.get(name) if name != "title" else None, column and kind is Kind.DATE, column and kind is Kind.INT,
-        name if is_counted(name) else None,
+        sort=SORT_TEXT.get(name) if name != "title" else None,
+        checked=kind in (Kind.DATE, Kind.INT), date=column and kind is Kind.DATE, number=column and kind is Kind.INT,
+        counted=name if is_counted(name) else None,
     )
 
 
-def _joined(text: str, kind: Kind) -> Cut:
-    words, sequence = analysis.index_terms(text, kind)
-    return " ".join(words), " ".join(sequence)
-
-
-_run = lru_cache(KEPT_RUNS)(_joined)
+_run = lru_cache(KEPT_RUNS)(analysis.run_texts)
 
 
 def _cut(text: str, kind: Kind) -> Cut:
     words: list[str] = []
     sequence: list[str] = []
-    for word in normalize(text).split():
-        for run in _RUNS.findall(word):
-            found = _run(run, kind) if len(run) <= LONGEST_RUN else _joined(run, kind)
-            if found[0]:
-                words.append(found[0])
-            if found[1]:
-                sequence.append(found[1])
+    for run in _RUNS.findall(normalize(text)):
+        found, ordered = _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
+        if found:
+            words.append(found)
+        if ordered:
+            sequence.append(ordered)
     return " ".join(words), " ".join(sequence)
 
 
-_value = lru_cache(KEPT_VALUES)(_cut)
+_value, _lately = lru_cache(KEPT_VALUES)(_cut), lru_cache(KEPT_LATELY)(_cut)
 
 
 def cut(text: str, kind: Kind) -> Cut:
     """One value as its words and as its sequence."""
-    return _value(text, kind) if len(text) <= LONGEST_VALUE else _cut(text, kind)
+    return _value(text, kind) if len(text) <= LONGEST_VALUE else _lately(text, kind)
 
 
 class Postings:
@@ -144,7 +143,7 @@ class Postings:
                 found.update(dict.fromkeys(values))
 
     def document(self) -> Document:
-        places: dict[str, tuple[list[str], list[str]]] = {}
+        places: dict[str, tuple[list[str], list[list[str]]]] = {}
         grams: list[tuple[str, str]] = []
         for target, values in self._values.items():
             if target.kind is Kind.NGRAM:
@@ -152,24 +151,26 @@ class Postings:
                 continue
             into = places.get(target.place)
             if into is None:
-                into = places[target.place] = ([], [])
+                into = places[target.place] = ([], [[]])
             _collect(target, values, *into)
         document = Document(**{EXACT: list(self._exact)})
         document.add_json(COUNTED, self._counted)
-        for place, (words, sequence) in places.items():
+        for place, (words, spans) in places.items():
             document.add_text(place, " ".join(words))
             into_sequence = sequence_of(place)
-            for at, ordered in enumerate(sequence):
+            for at, span in enumerate(spans):
                 if at:
                     document.add_pre_tokenized_text(into_sequence, GAP)
-                document.add_text(into_sequence, ordered)
+                document.add_text(into_sequence, " ".join(span))
         for place, text in grams:
             document.add_text(place, text)
         return document
 
 
-def _collect(target: Target, values: Iterable[str], words: list[str], sequence: list[str]) -> None:
+def _collect(target: Target, values: Iterable[str], words: list[str], spans: list[list[str]]) -> None:
+    """Terms of a field's values; each value is a span of its own where a phrase could run from one into the next."""
     prefix = target.prefix
+    apart = not prefix
     for value in values:
         found, ordered = cut(value, target.kind)
         if prefix:
@@ -178,4 +179,7 @@ def _collect(target: Target, values: Iterable[str], words: list[str], sequence: 
         if found:
             words.append(found)
         if ordered:
-            sequence.append(ordered)
+            if apart and spans[-1]:
+                spans.append([])
+            spans[-1].append(ordered)
+        apart = True
