@@ -214,7 +214,6 @@ class Forgiving:
     def _corrections(self, segment: Segment) -> list[Query]:
         if not analysis.has_cjk(segment.text):
             return list(self._of_letters(segment.text))
-        found: list[Query] = []
         for kept, target in segment.variants():
             options = list(self._of_run(target))
             if not options:
@@ -223,8 +222,9 @@ class Forgiving:
             if kept:
                 musts = [(TOccur.Must, self.exact(word)) for word in kept]
                 option = Query.boolean_query([*musts, (TOccur.Must, option)])
-            found.append(option)
-        return found
+            if self._exists(option):
+                return [option]
+        return []
 
     def _of_run(self, target: str) -> Iterator[Query]:
         """Titles with the same sound or one slip away, and public words that are."""
