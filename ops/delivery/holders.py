@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 from starlette.requests import Request
 
-from authz import Decision, DecisionRequest, beijing_date, objects
+from authz import Decision, DecisionRequest, beijing_date, objects, policy_version
 from authz.obligations import quoted
 from billing.usage.model import beijing_start
 from licensing import grants
@@ -106,7 +106,7 @@ async def shape_of(parts: DeliveryParts, request: Request, holder: Holder, query
     facts = holder.found.grant
     assert facts is not None  # noqa: S101 - a holder has a grant
     address = request.client.host if request.client and facts.ip_allow else None
-    name = (query.columns, query.filters, query.limit, query.purpose, address)
+    name = (query.columns, query.filters, query.limit, query.purpose, address, policy_version())
     known = holder.shapes.get(name)
     if known is not None:
         return known

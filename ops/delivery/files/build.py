@@ -35,7 +35,7 @@ WRITE_BYTES = 1 << 20
 WAITING_MAX = 40
 RETRY_AFTER_S = 300.0
 CODINGS = ("zstd", "gzip")
-ZSTD_LEVEL, GZIP_LEVEL = 6, 6
+GZIP_LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -142,20 +142,25 @@ async def make(store: FileStore, plan: Plan) -> Manifest | None:
             raise
         if made is None:
             return None
-        loop = asyncio.get_running_loop()
-        await _after(_last_second(store, made))
+        if part.exists():
+            await _after(_last_second(store, made))
+            store.keep(made, part)
         for coding in plan.codings:
             if store.find(plan.resource_id, made.key, coding) is None:
-                target = folder / f"{plan.label}.{os.getpid()}.{coding}.part"
-                source = part if part.exists() else folder / made.file
-                try:
-                    size, digest = await loop.run_in_executor(EXECUTOR, _compress, source, target, coding)
-                    store.keep(_coded(made, coding, size, digest), target)
-                finally:
-                    target.unlink(missing_ok=True)
-        if part.exists():
-            store.keep(made, part)
+                await _keep_coded(store, made, coding)
         return made
+
+
+async def _keep_coded(store: FileStore, made: Manifest, coding: str) -> None:
+    folder = store.folder(made.resource_id)
+    target = folder / f"{made.label}.{os.getpid()}.{coding}.part"
+    try:
+        size, digest = await asyncio.get_running_loop().run_in_executor(
+            EXECUTOR, _compress, folder / made.file, target, coding
+        )
+        store.keep(_coded(made, coding, size, digest), target)
+    finally:
+        target.unlink(missing_ok=True)
 
 
 async def _copy(store: FileStore, plan: Plan, lease: Lease, part: Path) -> Manifest | None:
@@ -246,7 +251,7 @@ def _compressed(whole: BinaryIO, coding: str) -> Iterator[bytes]:
     from ops.delivery.formats.columnar import Sink
 
     sink = Sink()
-    with pa.CompressedOutputStream(pa.PythonFile(sink, "w"), pa.Codec("zstd", ZSTD_LEVEL)) as stream:
+    with pa.CompressedOutputStream(pa.PythonFile(sink, "w"), "zstd") as stream:
         while block := whole.read(WRITE_BYTES):
             stream.write(block)
             yield sink.taken()

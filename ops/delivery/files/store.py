@@ -24,6 +24,7 @@ FREE_MIN = GIGABYTE // 2
 """Nothing is made when the disk has less than this."""
 UNUSED_S = 14 * 86_400.0
 ABANDONED_S = 3_600.0
+NOTE = ".manifest"
 SUFFIXES = {"": "", "zstd": ".zst", "gzip": ".gz"}
 
 
@@ -78,22 +79,22 @@ class FileStore:
         """The file of exactly this content, None when it is not ready."""
         if self.root is None:
             return None
-        return _read(self.folder(resource_id) / f"{key}{SUFFIXES[coding]}.json")
+        return _read(self.folder(resource_id) / f"{key}{SUFFIXES[coding]}{NOTE}")
 
     def open(self, manifest: Manifest) -> int:
         """A descriptor of the file: it stays readable when the file is cleared away meanwhile. FileNotFoundError."""
         place = self.folder(manifest.resource_id) / manifest.file
         number = os.open(place, os.O_RDONLY)
         with contextlib.suppress(OSError):
-            os.utime(place.with_name(f"{manifest.key}{SUFFIXES[manifest.coding]}.json"))
+            os.utime(place.with_name(f"{manifest.key}{SUFFIXES[manifest.coding]}{NOTE}"))
         return number
 
     def keep(self, manifest: Manifest, part: Path) -> None:
         """Make a finished file findable, and drop those it takes the place of."""
         folder = self.folder(manifest.resource_id)
         os.replace(part, folder / manifest.file)
-        note = folder / f"{manifest.key}{SUFFIXES[manifest.coding]}.json"
-        draft = note.with_suffix(".json.part")
+        note = folder / f"{manifest.key}{SUFFIXES[manifest.coding]}{NOTE}"
+        draft = note.with_suffix(f"{NOTE}.part")
         draft.write_bytes(orjson.dumps(asdict(manifest)))
         os.replace(draft, note)
         for other in self.of(manifest.resource_id):
@@ -104,12 +105,12 @@ class FileStore:
         """Every file of a resource, of whatever version."""
         if self.root is None:
             return []
-        notes = sorted(self.folder(resource_id).glob("*.json"))
+        notes = sorted(self.folder(resource_id).glob(f"*{NOTE}"))
         return [found for note in notes if (found := _read(note)) is not None]
 
     def drop(self, manifest: Manifest) -> None:
         folder = self.folder(manifest.resource_id)
-        (folder / f"{manifest.key}{SUFFIXES[manifest.coding]}.json").unlink(missing_ok=True)
+        (folder / f"{manifest.key}{SUFFIXES[manifest.coding]}{NOTE}").unlink(missing_ok=True)
         (folder / manifest.file).unlink(missing_ok=True)
 
     def has_room(self) -> bool:
@@ -147,7 +148,7 @@ class FileStore:
 
     def _used(self, resource_id: str) -> Iterator[tuple[float, Manifest]]:
         for manifest in self.of(resource_id):
-            note = self.folder(resource_id) / f"{manifest.key}{SUFFIXES[manifest.coding]}.json"
+            note = self.folder(resource_id) / f"{manifest.key}{SUFFIXES[manifest.coding]}{NOTE}"
             with contextlib.suppress(FileNotFoundError):
                 yield note.stat().st_mtime, manifest
 
@@ -161,9 +162,9 @@ def _read(note: Path) -> Manifest | None:
 
 def _drop_leftovers(folder: Path, now_s: float) -> None:
     """Parts and locks of builds that ended badly, and files without a manifest."""
-    noted = {found.file for note in folder.glob("*.json") if (found := _read(note)) is not None}
+    noted = {found.file for note in folder.glob(f"*{NOTE}") if (found := _read(note)) is not None}
     for file in folder.iterdir():
-        if file.name.endswith(".json") or file.name in noted:
+        if file.name.endswith(NOTE) or file.name in noted:
             continue
         with contextlib.suppress(FileNotFoundError):
             if now_s - file.stat().st_mtime > ABANDONED_S:
