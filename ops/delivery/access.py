@@ -36,6 +36,7 @@ class Access:
     data: DataObject
     grant: GrantFacts | None
     obligations: Obligations
+    key_id: str | None = None
 
 
 def key_of(request: Request) -> str | None:

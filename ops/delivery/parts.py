@@ -12,6 +12,7 @@ import asyncpg
 
 from authz import Runtime, Unavailable, objects, open_pool
 from billing.usage import UsageRecorder
+from licensing import grants
 from ops.delivery.connections import acquired
 from ops.delivery.cursors import Cursors
 from ops.delivery.decisions import DecisionLog
@@ -21,7 +22,7 @@ from ops.delivery.known import Holders
 from ops.delivery.lanes import Lanes, connector
 from ops.delivery.limits import Limiter, Rates
 from ops.delivery.sources import Columns
-from ops.delivery.watch import GrantWatch
+from ops.delivery.watch import GrantWatch, Under
 
 EXTRA = "delivery"
 STREAMS_MAX = 24
@@ -103,15 +104,16 @@ async def _open(runtime: Runtime) -> DeliveryParts:
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(runtime.settings.database_url, timeout=5)
 
-    async def standing(pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        wanted = list(pairs)
+    async def standing(running: Iterable[Under]) -> set[Under]:
+        wanted, now = list(running), runtime.clock.now()
         async with acquired(runtime.pool, 0.3) as connection:
-            good = await standing_grants(connection, {grant for grant, _ in wanted}, runtime.clock.now())
+            good = await standing_grants(connection, {one[0] for one in wanted}, now)
+            live = await grants.live_keys(connection, {one[2] for one in wanted if one[2]}, now)
             there = {
-                resource for resource in {resource for _, resource in wanted}
+                resource for resource in {one[1] for one in wanted}
                 if await objects.get(connection, resource) is not None
             }
-        return {pair for pair in wanted if pair[0] in good and pair[1] in there}
+        return {one for one in wanted if one[0] in good and one[1] in there and (one[2] is None or one[2] in live)}
 
     watch = GrantWatch(connect, standing)
     watch.start()

@@ -22,6 +22,7 @@ FILTERS_MAX = 50
 IN_VALUES_MAX = 1_000
 KEY_PARAMETERS = frozenset({"key", "api_key", "apikey", "access_key", "access_token", "token", "authorization"})
 FILTER = re.compile(r"filter\[([^\[\]]{1,200})\](?:\[([^\[\]]{0,20})\])?")
+RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PURPOSE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 DOWNLOAD_PARAMETERS = (

@@ -104,6 +104,15 @@ class RowsPerCallExceeded(Refusal):
     next_en = "Add limit={limit}, narrow it by a filter, or read page by page with /rows."
 
 
+class LookupTooLarge(Refusal):
+    code = "lookup_too_large"
+    status = 422
+    zh = "本次查询命中超过 {limit} 行。"
+    en = "More than {limit} rows have these values."
+    next_zh = "请分批查询（减少 values），或用过滤条件下载。"
+    next_en = "Ask for fewer values at a time, or download with a filter."
+
+
 class MaskedFilter(Refusal):
     """Comparing with what is hidden would reveal it."""
 

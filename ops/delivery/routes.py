@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
-
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from authz import NotFound, Runtime, RuntimeDep
-from ops.delivery import documents, downloads, listing, pages, service
+from ops.delivery import documents, downloads, key_routes, listing, pages, service
 from ops.delivery.downloads import compiled_for, headers_of, media_type
 from ops.delivery.loading import routes as loading
 from ops.delivery.negotiate import preferred_format
 from ops.delivery.parts import delivery_of
-from ops.delivery.query import DataQuery, read_download, read_page
+from ops.delivery.query import RESOURCE_ID, DataQuery, read_download, read_page
 
-RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PURPOSE_HEADER = "x-govopen-purpose"
 
 router = APIRouter(tags=["delivery"])
 router.include_router(loading.router)
+router.include_router(key_routes.router)
 
 
 def _known_shape(resource_id: str) -> str:

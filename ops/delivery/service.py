@@ -162,6 +162,8 @@ async def permit(
         check_fields(query, list(found.data.by_name))
     access = await decide_access(parts.runtime, parts.decisions, request, found.data, found.grant, query)
     await limit_grant(parts, access)
+    if found.held is not None:
+        access = replace(access, key_id=found.held.key.id)
     return Permit(parts, access, found.pool, found.key, found.version, found.generation, limits)
 
 

@@ -1,4 +1,4 @@
-"""Ends running deliveries of a grant that no longer stands, within a second.
+"""Ends running deliveries of a grant or a key that no longer stands, within a second.
 
 Two ways, either of which is enough: a notification on ``govopen_grant``, heard on a connection of its own; and a
 sweep that reads the state of every grant with a running delivery twice a second. When the state cannot be read, the
@@ -22,15 +22,17 @@ SWEEP_EVERY_S = 0.4
 BLIND_MAX_S = 0.9
 """How long deliveries go on without a successful look at their grants."""
 
-Standing = Callable[[Iterable[tuple[str, str]]], Awaitable[set[tuple[str, str]]]]
-"""Of pairs (grant id, resource id), those that still allow delivery at this moment."""
+Under = tuple[str, str, str | None]
+"""What a delivery runs under: grant id, resource id, id of the key when one was used."""
+Standing = Callable[[Iterable[Under]], Awaitable[set[Under]]]
+"""Of these, the ones that still allow delivery at this moment."""
 
 
 class Running:
     """One delivery under way; ``stopped`` becomes done when it must end."""
 
-    def __init__(self, grant_id: str, resource_id: str) -> None:
-        self.pair = (grant_id, resource_id)
+    def __init__(self, grant_id: str, resource_id: str, key_id: str | None = None) -> None:
+        self.under: Under = (grant_id, resource_id, key_id)
         self.stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def stop(self, why: str) -> None:
@@ -82,7 +84,7 @@ class GrantWatch:
         while running := list(self._running):
             left_s = self._seen_at + BLIND_MAX_S - time.monotonic()
             try:
-                standing = await asyncio.wait_for(self._standing({one.pair for one in running}), max(0.05, left_s))
+                standing = await asyncio.wait_for(self._standing({one.under for one in running}), max(0.05, left_s))
             except Exception as fault:
                 if time.monotonic() - self._seen_at < BLIND_MAX_S:
                     await asyncio.sleep(0.05)
@@ -93,7 +95,7 @@ class GrantWatch:
                 return
             self._seen_at = time.monotonic()
             for one in running:
-                if one.pair not in standing:
+                if one.under not in standing:
                     one.stop("grant_ended")
             return
 

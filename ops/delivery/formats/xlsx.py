@@ -117,6 +117,13 @@ def style_of(column: Column) -> str:
     return {"date": DAY, "timestamp": TIME}.get(column.pg, NUMBER)
 
 
+class _Archive(zipfile.ZipFile):
+    """A ZIP that may be given up half way, when the delivery ends early."""
+
+    def __del__(self) -> None:
+        """Nothing is closed: there is no file behind it."""
+
+
 @dataclass
 class XlsxFraming:
     """The workbook as a stream of ZIP members."""
@@ -132,7 +139,7 @@ class XlsxFraming:
     def __post_init__(self) -> None:
         self.styles = [style_of(one) for one in self.columns]
         self.sink = Sink()
-        self._zip = zipfile.ZipFile(self.sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self._zip = _Archive(self.sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         for name, text in FILES.items():
             self._member(name, _HEAD + text)
         self._member("xl/worksheets/sheet2.xml", _sheet([*self.about, *((c.name, c.title) for c in self.columns)]))
