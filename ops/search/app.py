@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from ops.search.access import Scope, authorization, header, only_from_here, only_with
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.parameters import Parameters, last, truth
@@ -23,7 +23,6 @@ from ops.search.update import read_update
 
 log = logging.getLogger("ops.search")
 
-Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Answer = tuple[int, str, bytes]
@@ -64,13 +63,14 @@ class Answers:
 
 
 class SearchApp:
-    """``prefix`` is the core's path, as in CKAN's ``solr_url``."""
+    """``prefix`` is the core's path, as in CKAN's ``solr_url``; ``password`` is what every caller must know."""
 
-    def __init__(self, engine: Engine, prefix: str = "/solr/ckan") -> None:
+    def __init__(self, engine: Engine, password: str, prefix: str = "/solr/ckan") -> None:
         self.engine = engine
         self.prefix = "/" + prefix.strip("/")
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
         self._answers = Answers()
+        self._authorization = authorization(password)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -86,6 +86,8 @@ class SearchApp:
             log.exception("A request failed")
             status, kind, body = _failure(SearchFault(f"Internal error: {type(error).__name__}", 500))
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        if status == 401:
+            headers.append((b"www-authenticate", b'Basic realm="search"'))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -101,8 +103,10 @@ class SearchApp:
                 return
 
     async def _respond(self, scope: Scope, receive: Receive) -> Answer:
-        _only_from_here(scope)
+        only_from_here(scope)
         path: str = scope["path"]
+        if path.rstrip("/") != self.prefix + "/admin/ping":
+            only_with(self._authorization, scope)
         if not path.startswith(self.prefix + "/"):
             raise SearchFault(f"Not Found: the core is at {self.prefix}", 404)
         name = path[len(self.prefix) :].strip("/")
@@ -125,7 +129,7 @@ class SearchApp:
 
     async def _select(self, scope: Scope, receive: Receive, query: bytes) -> Answer:
         if scope["method"] == "POST":
-            kind = _header(scope, b"content-type")
+            kind = header(scope, b"content-type")
             body = await _body(receive, MAX_SELECT_BYTES)
             if body and "x-www-form-urlencoded" not in kind:
                 raise SearchFault(f"Unsupported ContentType: {kind[:100]}", 415)
@@ -153,7 +157,7 @@ class SearchApp:
     async def _update(self, scope: Scope, receive: Receive, query: bytes) -> Answer:
         if scope["method"] != "POST":
             raise SearchFault("Method Not Allowed", 405)
-        kind = _header(scope, b"content-type")
+        kind = header(scope, b"content-type")
         body = await _body(receive, MAX_UPDATE_BYTES)
         engine = self.engine
         update = await asyncio.get_running_loop().run_in_executor(
@@ -166,28 +170,8 @@ class SearchApp:
         return 200, JSON, _json({"responseHeader": {"status": 0, "QTime": 0}})
 
 
-def build_search_app(engine: Engine, prefix: str = "/solr/ckan") -> SearchApp:
-    return SearchApp(engine, prefix)
-
-
-def _only_from_here(scope: Scope) -> None:
-    """The index holds every private dataset: only programs on this machine, and no browser, may ask."""
-    client = scope.get("client")
-    try:
-        local = client is None or ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        raise SearchFault("Only callers on this machine are answered", 403)
-    if _header(scope, b"origin") or _header(scope, b"sec-fetch-mode") or _header(scope, b"x-forwarded-for"):
-        raise SearchFault("Browsers and forwarded requests are not answered", 403)
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value.decode("latin-1"))
-    return ""
+def build_search_app(engine: Engine, password: str, prefix: str = "/solr/ckan") -> SearchApp:
+    return SearchApp(engine, password, prefix)
 
 
 async def _body(receive: Receive, limit: int) -> bytes:

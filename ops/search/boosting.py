@@ -7,6 +7,7 @@ looks at the documents that the filters let through, never at others.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,6 +56,10 @@ class Table:
     value_of: ValueOf
 
     def values(self, function: Function) -> Values:
+        """The function for each document, in single precision as Solr has it."""
+        return array("f", self._values(function)).tolist()
+
+    def _values(self, function: Function) -> Values:
         size = len(self.addresses)
         match function:
             case Constant():

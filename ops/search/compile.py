@@ -84,6 +84,8 @@ class Compiler:
     def _bool(self, node: nodes.Bool, *, top: bool = False) -> Query | None:
         clauses: list[tuple[Occur, Query]] = []
         for occur, child in node.clauses:
+            if occur is Occur.MUST_NOT and _only_excludes(child):
+                continue
             compiled = self._node(child)
             if compiled is not None:
                 clauses.append((occur, compiled))
@@ -336,6 +338,11 @@ class Compiler:
         """Is there another field so alike that edits could lead from one's terms to the other's?"""
         names = (term[1:] for term, _ in self.searcher.terms_with_prefix(EXACT, SEP))
         return any(other != name and _close(name, other, distance) for other in names)
+
+
+def _only_excludes(node: Node) -> bool:
+    """A group that only excludes finds nothing by itself, so there is nothing to exclude in it."""
+    return isinstance(node, nodes.Bool) and all(occur is Occur.MUST_NOT for occur, _ in node.clauses)
 
 
 def _alike(query: Query) -> Query:

@@ -11,7 +11,7 @@ from ops.search.errors import QuerySyntaxFault, SearchFault
 from ops.search.lucene import parse
 from ops.search.nodes import Node, Occur
 
-_OPERATORS = re.compile(r"[\s+-]+")
+_OPERATORS = re.compile(r"[\s+-]+", re.ASCII)
 _ESCAPED = re.compile(r"([\\!():^\[\]{}~*?/]|&&|\|\|)")
 _ALL_ESCAPED = re.compile(r'([\\!():^\[\]{}~*?/+\-"]|&&|\|\|)')
 _WORDS = re.compile(r"(?<!\S)(AND|OR|NOT)(?!\S)")

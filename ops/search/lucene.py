@@ -27,6 +27,7 @@ _TERM = re.compile(
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"', re.S)
 _REGEX = re.compile(r"/((?:\\.|[^/\\])*)/", re.S)
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\(.)", re.S)
+_JOKERS = re.compile(r"(?<!\\)[*?]")
 _PIECE = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|[^\\]", re.S)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _BOUND = re.compile(rf"(?:\\.|[^{_SPACE}\]}}\\])+", re.S)
@@ -197,6 +198,8 @@ class _Parser:
                 return self._boosted(All())
             if self.extended is not None and (name == "*" or not self.extended(name)):
                 return self._forbidden(field, match[0].replace("*", "\\*"))
+            if _JOKERS.search(match[0]) and name != "*":
+                raise self._fault()
             if name in MAGIC:
                 raise unsupported(f"The magic field {name}")
             field = name

@@ -105,6 +105,8 @@ def settings(home: Home, site_url: str, port: int, ports: dict[str, int]) -> dic
         "ckan.datastore.sqlalchemy.pool_pre_ping": "true",
         "ckan.redis.url": redis_url(home, ports, 0),
         "solr_url": f"http://127.0.0.1:{ports['search']}/solr/ckan",
+        "solr_user": "ckan",
+        "solr_password": home.secret("search"),
         "ckan.site_id": "govopen",
         "ckan.site_url": site_url,
         "ckan.site_title": SITE_TITLE,

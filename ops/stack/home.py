@@ -20,7 +20,7 @@ PORT_RANGE = range(20000, 32000)
 """Below Linux's ephemeral range (from 32768), so that no outgoing connection takes a port between two starts."""
 SECRET_NAMES = (
     "postgres", "ckan", "datastore_ro", "datastore_rw", "govopen", "redis", "ckan_secret_key", "ckan_csrf",
-    "ckan_api_token", "stripe_webhook", "sysadmin",
+    "ckan_api_token", "stripe_webhook", "sysadmin", "search",
 )
 
 

@@ -110,9 +110,12 @@ def _stores(plan: Plan) -> list[Part]:
         parts.append(
             Part(
                 "search",
-                [*python("ops.search"), "--home", str(home.folder("search")), "--port", str(ports["search"])],
+                [
+                    *python("ops.search"), "--home", str(home.folder("search")), "--port", str(ports["search"]),
+                    "--password-file", str(home.secrets_folder / "search"),
+                ],
                 {**base_env(home, "search"), "GOVOPEN_HOME": str(home.path)}, ports["search"],
-                probe=probes.http_ok(ports["search"], "/solr/ckan/select?q=*:*&rows=0&wt=json"), store=True,
+                probe=probes.http_ok(ports["search"], "/solr/ckan/admin/ping"), store=True,
             )
         )
     return parts

@@ -79,7 +79,7 @@ def _variables(plan: Plan, ini: Path) -> dict[str, str]:
         "CKAN_INI": str(ini), "GOVOPEN_TEST_INI": str(ini),
         "GOVOPEN_TEST_POSTGRES": postgres.url(plan.home, plan.ports["postgres"], "postgres", "postgres"),
         "GOVOPEN_TEST_REDIS": ckan_ini.redis_url(plan.home, plan.ports, 2),
-        "GOVOPEN_TEST_SOLR": f"http://127.0.0.1:{plan.ports['search']}/solr/ckan",
+        "GOVOPEN_TEST_SOLR": f"http://ckan:{plan.home.secret('search')}@127.0.0.1:{plan.ports['search']}/solr/ckan",
     }
 
 

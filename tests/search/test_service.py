@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 import pysolr
 import pytest
 
+from ops.search.access import authorization
 from ops.search.testing import SITE, dataset
 
 ROOT = Path(__file__).parents[2]
@@ -54,11 +56,16 @@ class Service:
         self.process.send_signal(how)
         return self.process.wait(30)
 
+    @property
+    def password(self) -> str:
+        return (self.home / "password").read_text(encoding="ascii").strip()
+
     def solr(self) -> pysolr.Solr:
-        return pysolr.Solr(self.url, timeout=20)
+        return pysolr.Solr(self.url.replace("//", f"//ckan:{self.password}@"), timeout=20)
 
     def get(self, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        request = urllib.request.Request(self.url + path, data=data, headers=headers or {})  # noqa: S310
+        known = {"Authorization": authorization(self.password).decode()}
+        request = urllib.request.Request(self.url + path, data=data, headers={**known, **(headers or {})})  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
                 return response.status, response.read().decode()
@@ -92,6 +99,19 @@ def test_ckans_calls(service: Service) -> None:
     assert service.get("/admin/file/?file=schema.xml")[1] == text
 
 
+def test_only_who_knows_the_password_is_answered(service: Service) -> None:
+    assert stat.S_IMODE((service.home / "password").stat().st_mode) == 0o600
+    assert stat.S_IMODE(service.home.stat().st_mode) == 0o700
+    assert len(service.password) == 40
+    with pytest.raises(pysolr.SolrError, match="401"):
+        pysolr.Solr(service.url, timeout=20).search("*:*")
+    assert service.get("/admin/ping", headers={"Authorization": "x"})[0] == 200
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(service.url + "/select?q=*:*", timeout=20)  # noqa: S310 - our own loopback address
+    assert refused.value.headers["WWW-Authenticate"].startswith("Basic")
+    refused.value.close()
+
+
 def test_long_searches_come_by_post(service: Service) -> None:
     labels = " OR ".join(f'"member-{n:030d}"' for n in range(400))
     found = service.solr().search(q="空气", df="text", fq=[f'+permission_labels:("public" OR {labels})'], fl="name")
@@ -110,6 +130,13 @@ def test_long_searches_come_by_post(service: Service) -> None:
     ("/select?q=*:*&sort=x", None, {}, 400),
     ("/select?q=*:*", None, {"Origin": "http://evil.example"}, 403),
     ("/select?q=*:*", None, {"X-Forwarded-For": "10.0.0.1"}, 403),
+    ("/select?q=*:*", None, {"Forwarded": "for=10.0.0.1"}, 403),
+    ("/select?q=*:*", None, {"Authorization": "Basic Y2thbjpndWVzcw=="}, 401),
+    ("/select?q=*:*", None, {"Authorization": ""}, 401),
+    ("/suggest?q=a", None, {"Authorization": "Bearer x"}, 401),
+    ("/schema", None, {"Authorization": "x"}, 401),
+    ("/update", b"[]", {"Authorization": "Basic !"}, 401),
+    ("/admin/file/?file=schema.xml", None, {"Authorization": "x"}, 401),
     ("/config", None, {}, 404),
     ("/update", None, {}, 405),
     ("/update", b"[1]", {"Content-Type": "application/json"}, 400),

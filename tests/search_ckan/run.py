@@ -101,6 +101,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
             wait_for(f"{solr}/admin/ping", search)
             yield {
                 "database": address["ckan_test"], "datastore": address["datastore_test"], "solr": solr,
+                "solr_password": (folder / "search" / "password").read_text(encoding="ascii").strip(),
                 "redis": f"redis://127.0.0.1:{redis_port}/1", "folder": str(folder),
             }
     finally:
