@@ -32,7 +32,7 @@ def upgrade() -> None:
             PRIMARY KEY (grant_id, span, starts_on, digest)
         );
         COMMENT ON TABLE billing.usage_key IS
-            'Digests of the values that lookups asked for, keyed by the grant''s salt: they tell nothing by themselves.';
+            'Digests of the values that lookups asked for, keyed by the grant''s salt.';
         """
     )
 

@@ -1,6 +1,7 @@
 """Grants 授权 and their access keys."""
 
-from licensing.grants.keys import STAMP, AccessKey, by_key, note_use, prefix_of
+from licensing.grants.keys import STAMP, AccessKey, by_key, live_keys, note_use, prefix_of
+from licensing.grants.leaks import report as report_leak
 from licensing.grants.model import Grant, KeyUse
 from licensing.grants.service import (
     change,
@@ -18,6 +19,6 @@ from licensing.grants.store import listing, of_agreement
 
 __all__ = [
     "STAMP", "AccessKey", "Grant", "KeyUse", "by_key", "change", "end_with_agreement", "exhaust",
-    "expire_due", "facts_of", "get", "issue", "listing", "note_use", "of_agreement", "prefix_of", "replenish",
-    "revoke", "view",
+    "expire_due", "facts_of", "get", "issue", "listing", "live_keys", "note_use", "of_agreement", "prefix_of",
+    "replenish", "report_leak", "revoke", "view",
 ]

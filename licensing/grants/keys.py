@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import asyncpg
 
-from authz import BEIJING, AuditEntry, AuditLog, Call, NotFound, beijing_date, new_id, require
+from authz import (
+    BEIJING,
+    AuditEntry,
+    AuditLog,
+    Call,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    beijing_date,
+    new_id,
+    require,
+)
 from licensing.errors import GrantNotActive, KeyInvalid, TooManyKeys
 from licensing.grants import service, store
 from licensing.grants.model import Grant, KeyUse
@@ -34,6 +47,11 @@ KEY_SELECT = store.SELECT.replace(
     " FROM ",
     1,
 ) + " JOIN licensing.access_key k ON k.grant_id = g.id WHERE k.prefix = $1"
+
+SCOPES = ("rows", "download", "lookup", "export", "verify", "analysis", "report")
+"""What a key may be used for: pages, whole files, lookups, export jobs, yes or no, aggregates, reports of use."""
+SCOPES_USUAL = SCOPES[:-1]
+ADDRESSES_MAX = 64
 
 STAMP = (
     "(SELECT concat_ws('.', k.xmin, g.xmin, p.xmin) FROM licensing.access_key k"
@@ -60,6 +78,9 @@ class AccessKey:
     revoked_at: datetime | None
     revoked_by_name: str | None
     last_used_on: date | None
+    scopes: Sequence[str]
+    ip_allow: Sequence[str]
+    leaked_at: datetime | None
 
     @classmethod
     def from_row(cls, row: Row) -> AccessKey:
@@ -74,7 +95,52 @@ class AccessKey:
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,
             "revoked_at": self.revoked_at.isoformat() if self.revoked_at else None,
             "last_used_on": self.last_used_on.isoformat() if self.last_used_on else None,
+            "scopes": list(self.scopes), "ip_allow": list(self.ip_allow),
+            "leaked_at": self.leaked_at.isoformat() if self.leaked_at else None,
         }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a key may be used for and from where; no address is any address."""
+
+    scopes: tuple[str, ...] = SCOPES_USUAL
+    ip_allow: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, scopes: Iterable[str] | None, ip_allow: Iterable[str]) -> Limits:
+        """From what was sent; raises InvalidInput naming the place of every fault."""
+        faults, ranges = [], []
+        wanted = SCOPES_USUAL if scopes is None else tuple(dict.fromkeys(scopes))
+        for place, scope in enumerate(wanted):
+            if scope not in SCOPES:
+                zh, en = f"可用：{', '.join(SCOPES)}", f"must be one of {', '.join(SCOPES)}"
+                faults.append(FieldError(f"scopes.{place}", "unknown_value", zh, en))
+        if not wanted:
+            faults.append(FieldError("scopes", "too_short", "至少选择一项用途", "must name at least one use"))
+        for place, text in enumerate(ip_allow):
+            try:
+                ranges.append(_network(text))
+            except ValueError:
+                faults.append(FieldError(
+                    f"ip_allow.{place}", "malformed", "应为 IP 地址或网段，例如 203.0.113.0/24 或 2001:db8::/48",
+                    "must be an address or a range such as 203.0.113.0/24 or 2001:db8::/48",
+                ))
+        if len(ranges) > ADDRESSES_MAX:
+            faults.append(FieldError(
+                "ip_allow", "too_long", f"最多 {ADDRESSES_MAX} 项", f"must have at most {ADDRESSES_MAX} items"
+            ))
+        if faults:
+            raise InvalidInput(faults)
+        return cls(tuple(one for one in SCOPES if one in wanted), tuple(dict.fromkeys(ranges)))
+
+
+def _network(text: str) -> str:
+    """A range in its one way of writing; an IPv4 range inside IPv6 as the IPv4 range that it is."""
+    found = ipaddress.ip_network(text.strip(), strict=False)
+    if isinstance(found, ipaddress.IPv6Network) and found.prefixlen >= 96 and found.network_address.ipv4_mapped:
+        found = ipaddress.IPv4Network((found.network_address.ipv4_mapped, found.prefixlen - 96))
+    return str(found)
 
 
 def _random(digits: int) -> str:
@@ -97,7 +163,7 @@ async def _mine(tx: asyncpg.Connection, call: Call, grant_id: str) -> Grant:
 
 async def create(
     tx: asyncpg.Connection, call: Call, grant_id: str, label: str, expires_on: date | None = None, *,
-    audit: AuditLog, expires_at: datetime | None = None,
+    audit: AuditLog, expires_at: datetime | None = None, limits: Limits | None = None,
 ) -> tuple[AccessKey, str]:
     """A new key and its text, which is shown this once. Raises TooManyKeys or GrantNotActive (409).
 
@@ -114,13 +180,14 @@ async def create(
     )
     if live >= most:
         raise TooManyKeys(limit=most)
+    limits = limits or Limits()
     prefix, secret = _random(PREFIX_DIGITS), _random(SECRET_DIGITS)
     expires = _end_of(expires_on) if expires_on else expires_at
     row = await tx.fetchrow(
         "INSERT INTO licensing.access_key (id, grant_id, label, prefix, secret_sha256, created_by, created_by_name,"
-        " created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *",
+        " created_at, expires_at, scopes, ip_allow) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *",
         new_id("key"), grant_id, label, prefix, _digest(secret), call.identity.user_id,
-        call.identity.display_name, call.now, expires,
+        call.identity.display_name, call.now, expires, list(limits.scopes), list(limits.ip_allow),
     )
     assert row is not None  # noqa: S101 - INSERT ... RETURNING gives the row
     made = AccessKey.from_row(row)
@@ -139,7 +206,11 @@ async def _tell(
         tx,
         AuditEntry(
             action, call.identity.name, "key", key.id, organisation_id=grant.party_id,
-            request_id=call.request_id, details={"grant_id": grant.id, "prefix": key.prefix},
+            request_id=call.request_id,
+            details={
+                "grant_id": grant.id, "prefix": key.prefix, "scopes": list(key.scopes),
+                "ip_allow": list(key.ip_allow),
+            },
         ),
     )
 
@@ -171,12 +242,29 @@ async def revoke(
     return ended
 
 
+async def limit(
+    tx: asyncpg.Connection, call: Call, grant_id: str, key_id: str, limits: Limits, *, audit: AuditLog
+) -> AccessKey:
+    """Change what a live key may be used for and from where; holds from its next call."""
+    grant = await _mine(tx, call, grant_id)
+    await _live(tx, call, grant_id, key_id)
+    row = await tx.fetchrow(
+        "UPDATE licensing.access_key SET scopes = $2, ip_allow = $3 WHERE id = $1 RETURNING *",
+        key_id, list(limits.scopes), list(limits.ip_allow),
+    )
+    assert row is not None  # noqa: S101 - the row is locked above
+    changed = AccessKey.from_row(row)
+    await _tell(tx, audit, call, "key.limited", grant, changed)
+    return changed
+
+
 async def rotate(
     tx: asyncpg.Connection, call: Call, grant_id: str, key_id: str, overlap_hours: int, *, audit: AuditLog
 ) -> tuple[AccessKey, str]:
     """A new key in place of an old one, which keeps working for the overlap so that nothing stands still.
 
-    The new key ends when the old one was to end: changing a key does not lengthen the access.
+    The new key ends when the old one was to end and is for the same uses and addresses: changing a key does not widen
+    the access.
     """
     await _mine(tx, call, grant_id)
     old = await _live(tx, call, grant_id, key_id)
@@ -184,7 +272,8 @@ async def rotate(
     if old.expires_at is not None:
         until = min(until, old.expires_at)
     await tx.execute("UPDATE licensing.access_key SET expires_at = $2 WHERE id = $1", key_id, until)
-    made, text = await create(tx, call, grant_id, old.label, audit=audit, expires_at=old.expires_at)
+    limits = Limits(tuple(old.scopes), tuple(old.ip_allow))
+    made, text = await create(tx, call, grant_id, old.label, audit=audit, expires_at=old.expires_at, limits=limits)
     return replace(made, label=old.label), text
 
 
@@ -224,6 +313,16 @@ async def by_key(tx: asyncpg.Connection, key: str, now: datetime) -> Grant:
         tuple(plain.pop("ip_allow")), expires,
     )
     return replace(Grant.from_row(plain), key=use)
+
+
+async def live_keys(tx: asyncpg.Connection, key_ids: Iterable[str], now: datetime) -> set[str]:
+    """Those of the keys that work at that instant."""
+    rows = await tx.fetch(
+        "SELECT id FROM licensing.access_key WHERE id = ANY($1) AND revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > $2)",
+        list(key_ids), now,
+    )
+    return {row["id"] for row in rows}
 
 
 async def note_use(tx: asyncpg.Connection, grant: Grant, now: datetime) -> None:

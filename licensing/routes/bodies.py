@@ -270,11 +270,33 @@ class GrantEventBody(EventBody):
     reason: Reason
 
 
+KeyWord = Annotated[str, Field(min_length=1, max_length=60)]
+
+
 class KeyBody(Body):
-    """A new key; it works until the end of ``expires_on`` (Beijing) when that is given."""
+    """A new key; it works until the end of ``expires_on`` (Beijing) when that is given.
+
+    ``scopes`` is what it may be used for (``rows``, ``download``, ``lookup``, ``export``, ``verify``, ``analysis``,
+    ``report``), ``ip_allow`` the addresses and ranges that it may be used from; without, any.
+    """
 
     label: Line
     expires_on: date | None = None
+    scopes: Annotated[list[KeyWord], Field(max_length=20)] | None = None
+    ip_allow: Annotated[list[KeyWord], Field(max_length=100)] = Field(default_factory=list)
+
+
+class KeyLimitsBody(Body):
+    """What a key may be used for and from where, as a whole."""
+
+    scopes: Annotated[list[KeyWord], Field(max_length=20)]
+    ip_allow: Annotated[list[KeyWord], Field(max_length=100)]
+
+
+class LeakBody(Body):
+    """A key that was found somewhere it does not belong."""
+
+    key: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class RotateBody(Body):

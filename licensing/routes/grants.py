@@ -14,7 +14,7 @@ from licensing.errors import invalid
 from licensing.grants import Grant, keys
 from licensing.history import history_of
 from licensing.lifecycle import GRANT, GrantEvent
-from licensing.routes.bodies import GrantEventBody, KeyBody, RotateBody
+from licensing.routes.bodies import GrantEventBody, KeyBody, KeyLimitsBody, RotateBody
 from licensing.routes.paging import Cursor, Limit, page
 
 router = APIRouter(prefix="/v1/grants", tags=["grants"])
@@ -78,7 +78,10 @@ async def create_key(
     if body.expires_on is not None and body.expires_on < beijing_date(call.now):
         raise invalid("expires_on", "date_past", "不能早于今天", "must not be in the past")
     async with runtime.transaction() as tx:
-        made, text = await keys.create(tx, call, grant_id, body.label, body.expires_on, audit=runtime.audit)
+        made, text = await keys.create(
+            tx, call, grant_id, body.label, body.expires_on, audit=runtime.audit,
+            limits=keys.Limits.read(body.scopes, body.ip_allow),
+        )
     response.headers["Cache-Control"] = "no-store"
     return {**made.as_document(call.now), "key": text}
 
@@ -102,6 +105,17 @@ async def rotate_key(
         )
     response.headers["Cache-Control"] = "no-store"
     return {**made.as_document(call.now), "key": text, "replaces": key_id}
+
+
+@router.put("/{grant_id}/keys/{key_id}/limits")
+async def limit_key(
+    grant_id: str, key_id: str, body: KeyLimitsBody, runtime: RuntimeDep, call: CallDep
+) -> dict[str, Any]:
+    """Say anew what a key may be used for and from where; holds from its next call."""
+    limits = keys.Limits.read(body.scopes, body.ip_allow)
+    async with runtime.transaction() as tx:
+        changed = await keys.limit(tx, call, grant_id, key_id, limits, audit=runtime.audit)
+    return changed.as_document(call.now)
 
 
 @router.delete("/{grant_id}/keys/{key_id}")
