@@ -121,7 +121,7 @@ def measure(say: Say) -> list[Figure]:
 
 async def _prepare(stack: Stack) -> Ready:
     peer = await asyncio.to_thread(_peer_resource, stack)
-    settings = _settings(stack)
+    settings = service_settings(stack)
     port = stack.ports["service"]
     ours: list[bytes] = []
     async with open_runtime(settings) as runtime:
@@ -158,7 +158,8 @@ async def _prepare(stack: Stack) -> Ready:
     return Ready(ours, port, asked, ckan, [one.id for one in granted])
 
 
-def _settings(stack: Stack) -> Settings:
+def service_settings(stack: Stack) -> Settings:
+    """How a process beside the stack's reaches the same stores."""
     home, ports = stack.home, stack.ports
     return Settings(
         database_url=url(home, ports["postgres"], "govopen", "govopen"), datastore_url=None,
@@ -194,7 +195,7 @@ async def _fill(stack: Stack, resource: str) -> None:
 
 async def _unrecorded(stack: Stack, ready: Ready, answered: int) -> int:
     """Pages that were answered in full and are not among the recorded ones: there must be none."""
-    async with open_runtime(_settings(stack)) as runtime:
+    async with open_runtime(service_settings(stack)) as runtime:
         totals = [
             await usage.totals(runtime.pool, one, dt.date(2020, 1, 1), dt.date(2100, 1, 1))  # type: ignore[arg-type]
             for one in ready.grants
