@@ -26,6 +26,9 @@ from ops.search.schema import Kind, field_of
 MAX_PATTERN = 500
 HEARD_WEIGHT = 0.05
 """Weight of a title that only reads as what was typed for autocomplete."""
+NEIGHBOURS = 6
+"""With how many following words of a sloppy phrase each word is looked for: tantivy matches more than two words at
+once by an order that depends on how rare they are in the whole index."""
 RUN_WEIGHT = 1.0
 """Extra weight when a run of several Chinese words stands in the text as it was asked."""
 
@@ -215,7 +218,13 @@ class Compiler:
         place = sequence_of(place)
         if len(terms) == 1:
             return Query.term_query(self.schema, place, prefix + terms[0][1], "position")
-        return Query.phrase_query(self.schema, place, [(at, prefix + term) for at, term in terms], slop)
+        words = [(at, prefix + term) for at, term in terms]
+        if not slop or len(words) == 2:
+            return Query.phrase_query(self.schema, place, words, slop)
+        pairs = [[one, two] for at, one in enumerate(words) for two in words[at + 1 : at + 1 + NEIGHBOURS]]
+        return Query.boolean_query(
+            [(TOccur.Must, Query.phrase_query(self.schema, place, pair, slop)) for pair in pairs]
+        )
 
     def _phrase(self, name: str, kind: Kind, text: str, slop: int) -> Query | None:
         place, prefix = place_of(name)

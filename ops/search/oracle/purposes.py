@@ -12,6 +12,8 @@ from ops.search.schema import Kind
 
 _SLOPPY = re.compile(r'"((?:\\.|[^"\\])*)"\s*~([1-9]\d*)')
 
+_SIGNED = re.compile(r'\(\s*[+-]"')
+
 
 @dataclass(frozen=True)
 class Purpose:
@@ -34,6 +36,10 @@ def _of_slop(question: Question, refused: str) -> bool:
     return False
 
 
+def _of_signs(question: Question, refused: str) -> bool:
+    return question.parameters.get("defType") == "edismax" and bool(_SIGNED.search(str(question.parameters["q"])))
+
+
 PURPOSES = (
     Purpose(
         "patterns",
@@ -42,9 +48,14 @@ PURPOSES = (
     ),
     Purpose(
         "slop",
-        "In a sloppy phrase of three and more words, distances are counted from word to word; one that repeats "
+        "A sloppy phrase of three and more words is found where each two of them are near enough; one that repeats "
         "a word is satisfied by one of it.",
         _of_slop,
+    ),
+    Purpose(
+        "signs",
+        "edismax: a sign before a phrase that opens a group counts; Solr loses it.",
+        _of_signs,
     ),
 )
 
