@@ -15,6 +15,7 @@ import orjson
 from ops.search.access import Scope, authorization, header, only_from_here, only_with
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
+from ops.search.maintenance import read_task
 from ops.search.parameters import Parameters, last, truth
 from ops.search.schema import SCHEMA_NAME, schema_xml
 from ops.search.select import Select
@@ -115,6 +116,8 @@ class SearchApp:
             return await self._select(scope, receive, query)
         if name in ("update", "update/json"):
             return await self._update(scope, receive, query)
+        if name == "rebuild":
+            return await self._rebuild(scope, receive, query)
         if scope["method"] not in ("GET", "HEAD"):
             raise SearchFault("Method Not Allowed", 405)
         if name == "suggest":
@@ -168,6 +171,17 @@ class SearchApp:
         if update.changes or commit:
             await asyncio.wrap_future(engine.submit(update.changes, commit=commit))
         return 200, JSON, _json({"responseHeader": {"status": 0, "QTime": 0}})
+
+
+    async def _rebuild(self, scope: Scope, receive: Receive, query: bytes) -> Answer:
+        loop = asyncio.get_running_loop()
+        if scope["method"] == "POST":
+            body = await _body(receive, MAX_UPDATE_BYTES)
+            task = await loop.run_in_executor(self._pool, read_task, self.engine, _parameters(query), body)
+            await asyncio.wrap_future(self.engine.perform(task))
+        elif scope["method"] not in ("GET", "HEAD"):
+            raise SearchFault("Method Not Allowed", 405)
+        return 200, JSON, _json(await loop.run_in_executor(self._pool, self.engine.state))
 
 
 def build_search_app(engine: Engine, password: str, prefix: str = "/solr/ckan") -> SearchApp:

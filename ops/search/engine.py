@@ -1,8 +1,9 @@
-"""The index: one writer thread, snapshots for readers, the store as its write-ahead truth.
+"""The engine: one writer thread, snapshots for readers, and which generation of the index serves.
 
 A write is acknowledged after SQLite has synced it; one that asks for a commit, after tantivy has too and new
 readers see it. Writes that arrive together share one sync and one commit. After a crash whatever the store holds
-and the tantivy index lacks is indexed again, keyed by sequence numbers, before the first request is answered.
+and the tantivy index lacks is indexed again before anything is answered: a little at once, much of it in the
+background, with 503 and how far it is for those who ask.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import fcntl
 import logging
 import os
 import queue
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -21,21 +21,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tantivy import Document, Index, Query
-
+from ops.search import health
 from ops.search.chinese.lexicon import LEXICON
-from ops.search.documents import Prepared, to_index
 from ops.search.errors import SearchFault
-from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
-from ops.search.store import Store, unpack_head
+from ops.search.fields import SEQUENCE
+from ops.search.generation import Change, Generation, Step
+from ops.search.places import Places
+from ops.search.rebuild import Rebuild
+from ops.search.store import Store
+
+__all__ = ["Change", "Engine", "Snapshot"]
 
 log = logging.getLogger("ops.search")
 
-HEAP_BYTES = 48_000_000
 MAX_BATCH = 256
 AUTO_COMMIT_S = 15.0
 IDLE_S = 1.0
+TIDY_S = 10.0
 KEEP_ENDED_S = 60.0
+SLICE = 200
+"""Documents that are caught up with between two looks for requests."""
+AT_ONCE = 1000
+"""Documents that are caught up with before the first request."""
 
 
 def utc_now() -> datetime:
@@ -48,34 +55,22 @@ class Snapshot:
 
     searcher: Any
     generation: int
+    store: Store
     kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What requests worked out of it and others may use again; goes when the snapshot does."""
-
-
-@dataclass(slots=True)
-class Change:
-    """One step of an update: documents to put, keys to delete, or a query whose hits are deleted."""
-
-    puts: list[Prepared] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    matching: Callable[[Any], Query] | None = None
 
 
 @dataclass(slots=True)
 class _Job:
     changes: list[Change]
     commit: bool
-    done: Future[None]
+    done: Future[Any]
+    task: Callable[[], Any] | None = None
+    """Something else to do on the writer's thread, alone."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What the index is to do after the store did it. What the store does not hold, the index does not hold."""
-
-    key: str
-    sequence: int
-    replaces: bool
-    document: Document | None
+    @property
+    def alone(self) -> bool:
+        return self.task is not None or any(change.matching for change in self.changes)
 
 
 class Engine:
@@ -91,97 +86,61 @@ class Engine:
         except OSError as error:
             self._lock_file.close()
             raise SearchFault(f"{home} is in use by another search service", 503) from error
-        self.store = Store(home / "documents.sqlite")
-        self.schema = build_schema()
-        self._generation = 0
-        self._uncommitted = 0
-        self._last_commit = time.monotonic()
+        LEXICON.open(home / "words.txt")
+        self.places = Places(home)
+        self.current = Generation(self.places.current(), clock)
+        self.schema = self.current.schema
+        self.rebuild: Rebuild | None = self.places.interrupted(self.current)
+        Rebuild.settle(self.current)
+        if self.places.is_lost:
+            self.current.mark_incomplete()
+        self._number = 0
+        self._snapshot: Snapshot | None = None
+        self._full = False
+        self._tidied = time.monotonic()
         self._ended: list[tuple[float, int]] = []
         self._queue: queue.Queue[_Job | None] = queue.Queue()
-        LEXICON.open(home / "words.txt")
-        self._open_index()
+        while self.current.gap is not None and self.current.gap.total <= AT_ONCE:
+            self.current.catch_up(SLICE)
+        if self.current.gap is None:
+            self._publish()
         self._thread = threading.Thread(target=self._run, name="search-writer", daemon=True)
         self._thread.start()
 
-    # -- opening and catching up -------------------------------------------------------------------------
-
-    def _open_index(self) -> None:
-        folder = self.home / "index"
-        fresh = self.store.meta("layout") != LAYOUT or not folder.is_dir()
-        if not fresh:
-            try:
-                self.index = Index(self.schema, path=str(folder))
-                self._writer = self.index.writer(HEAP_BYTES, 1)
-            except Exception:
-                log.exception("The index cannot be opened; it is built anew from the stored documents")
-                fresh = True
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            self.index = Index(self.schema, path=str(folder))
-            self._writer = self.index.writer(HEAP_BYTES, 1)
-        register_tokenizers(self.index)
-        self.index.config_reader("manual")
-        self._sequence = self.store.last_sequence()
-        self._indexed = 0 if fresh else int(self.store.meta("indexed") or 0)
-        self._catch_up(everything=fresh)
-        self.store.begin()
-        self.store.set_meta("layout", LAYOUT)
-        self.store.set_meta("indexed", str(self._indexed))
-        self.store.commit()
-        self._saved = self._indexed
-
-    def _catch_up(self, *, everything: bool) -> None:
-        now = self.clock()
-        count = 0
-        if everything:
-            for sequence, head in self.store.all_live():
-                self._add(to_index(unpack_head(head), now), sequence)
-                count += 1
-        else:
-            keys = self.store.changed_since(self._indexed)
-            for key in keys:
-                self._writer.delete_documents_by_term(KEY, key)
-            for sequence, head in self.store.live(keys):
-                self._add(to_index(unpack_head(head), now), sequence)
-            count = len(keys)
-        if count:
-            log.info("Indexed %d stored documents again", count)
-        self._publish()
-
-    def _add(self, document: Document, sequence: int) -> None:
-        document.add_unsigned(SEQUENCE, sequence)
-        self._writer.add_document(document)
-
-    def _publish(self) -> None:
-        """Make everything written so far visible to new snapshots."""
-        self._writer.commit()
-        self.index.reload()
-        self._generation += 1
-        self._snapshot = Snapshot(self.index.searcher(), self._generation)
-        self._indexed = self._sequence
-        self._uncommitted = 0
-        self._last_commit = time.monotonic()
-
     # -- for requests ------------------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
-        return self._snapshot
+    @property
+    def store(self) -> Store:
+        return self.current.store
 
-    def submit(self, changes: list[Change], *, commit: bool) -> Future[None]:
+    def snapshot(self) -> Snapshot:
+        snapshot = self._snapshot
+        if snapshot is None:
+            gap = self.current.gap
+            how_far = f": {gap.done} of {gap.total} documents" if gap is not None else ""
+            raise SearchFault(f"The index is being built from the stored documents{how_far}", 503)
+        return snapshot
+
+    def submit(self, changes: list[Change], *, commit: bool) -> Future[Any]:
         """Queue a write; the future ends when it is durable (and, with ``commit``, visible)."""
-        done: Future[None] = Future()
+        return self._put(_Job(changes, commit, Future()))
+
+    def perform(self, task: Callable[[], Any]) -> Future[Any]:
+        """Queue something that is to be done on the writer's thread between writes."""
+        return self._put(_Job([], False, Future(), task))
+
+    def _put(self, job: _Job) -> Future[Any]:
         if not self._thread.is_alive():
-            done.set_exception(SearchFault("The search service is shutting down", 503))
+            job.done.set_exception(SearchFault("The search service is shutting down", 503))
         else:
-            self._queue.put(_Job(changes, commit, done))
-        return done
+            self._queue.put(job)
+        return job.done
 
     def close(self) -> None:
         """Finish what is queued, commit, and let go of the folder."""
         self._queue.put(None)
         self._thread.join(60)
-        self.store.close()
+        self.places.close()
         self._lock_file.close()
 
     # -- the writer's thread -----------------------------------------------------------------------------
@@ -191,7 +150,7 @@ class Engine:
         while not stop:
             jobs: list[_Job] = []
             try:
-                job = self._queue.get(timeout=IDLE_S)
+                job = self._queue.get(timeout=0.001 if self._gaps() else IDLE_S)
                 while True:
                     if job is None:
                         stop = True
@@ -204,124 +163,207 @@ class Engine:
                 pass
             if jobs:
                 self._work(jobs)
-            else:
+            elif self._gaps():
+                self._guarded(self._close_gaps)
+            if not jobs or time.monotonic() - self._tidied > TIDY_S:
                 self._guarded(self._tidy)
         self._guarded(self._finish)
+
+    def _gaps(self) -> list[Generation]:
+        found = [self.current, *([self.rebuild.generation] if self.rebuild else [])]
+        return [one for one in found if one.gap is not None]
+
+    def _close_gaps(self) -> None:
+        for generation in self._gaps():
+            if not generation.catch_up(SLICE) and generation is self.current:
+                self._publish()
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception:
+        except Exception as error:
             log.exception("The index writer failed in the background")
-            self._recover()
+            self._recover(error)
 
     def _work(self, jobs: list[_Job]) -> None:
         failure: BaseException | None = None
         failed: dict[int, BaseException] = {}
+        results: dict[int, Any] = {}
         try:
+            self._ready_to_write()
             at = 0
             while at < len(jobs):
-                at = self._apply_group(jobs, at, failed)
-            if any(job.commit for job in jobs):
+                at = self._apply_group(jobs, at, failed, results)
+            overdue = self.current.uncommitted and time.monotonic() - self.current.committed_at > AUTO_COMMIT_S
+            if self.current.gap is None and (overdue or any(job.commit for job in jobs)):
                 self._publish()
+        except SearchFault as fault:
+            failure = fault
         except Exception as error:
             log.exception("A write failed")
             failure = error
-            self._recover()
+            self._recover(error)
         for number, job in enumerate(jobs):
             problem = failure or failed.get(number)
             if problem is None:
-                job.done.set_result(None)
+                job.done.set_result(results.get(number))
             elif isinstance(problem, SearchFault):
                 job.done.set_exception(problem)
+            elif health.is_full(problem):
+                job.done.set_exception(_no_room())
             else:
                 job.done.set_exception(SearchFault(f"The write failed: {problem}", 500))
 
-    def _apply_group(self, jobs: list[_Job], at: int, failed: dict[int, BaseException]) -> int:
-        """Apply jobs from ``at`` in one transaction, up to the next that deletes by query; where to go on."""
-        documents: list[_Step] = []
+    def _ready_to_write(self) -> None:
+        """Refuse before anything is touched when there is no room; make good a failure for want of room first."""
+        if not health.has_room(self.home):
+            raise _no_room()
+        if self._full:
+            self._recover(None)
+            if self._full:
+                raise _no_room()
+
+    def _apply_group(
+        self, jobs: list[_Job], at: int, failed: dict[int, BaseException], results: dict[int, Any]
+    ) -> int:
+        """Apply jobs from ``at`` in one transaction, up to the next that goes alone; where to go on."""
         first = jobs[at]
-        if any(change.matching for change in first.changes):
+        if first.alone:
             try:
+                if first.task is not None:
+                    results[at] = first.task()
                 for change in first.changes:
-                    self._apply_now(change)
+                    self._apply_alone(change)
             except SearchFault as error:
                 failed[at] = error
             return at + 1
-        self.store.begin()
-        while at < len(jobs) and not any(change.matching for change in jobs[at].changes):
-            for change in jobs[at].changes:
-                documents.extend(self._record(change))
-            at += 1
-        self.store.commit()
-        self._index(documents)
+        steps: list[Step] = []
+        with self.current.transaction():
+            while at < len(jobs) and not jobs[at].alone:
+                for change in jobs[at].changes:
+                    steps += self.current.record(change)
+                at += 1
+            self._note_progress()
+        self.current.apply(steps)
         return at
 
-    def _apply_now(self, change: Change) -> None:
+    def _apply_alone(self, change: Change) -> None:
         if change.matching is not None:
-            if self._uncommitted:
+            if self.current.gap is not None:
+                self.snapshot()
+            if self.current.uncommitted:
                 self._publish()
-            query = change.matching(self._snapshot.searcher)
-            count = max(1, self._snapshot.searcher.num_docs)
-            hits = self._snapshot.searcher.search(query, count, order_by_field=SEQUENCE).hits
+            searcher = self.snapshot().searcher
+            query = change.matching(searcher)
+            hits = searcher.search(query, max(1, searcher.num_docs), order_by_field=SEQUENCE).hits
             change = Change(keys=self.store.keys_of([sequence for sequence, _ in hits]))
-        self.store.begin()
-        documents = self._record(change)
-        self.store.commit()
-        self._index(documents)
+        with self.current.transaction():
+            steps = self.current.record(change)
+            self._note_progress()
+        self.current.apply(steps)
 
-    def _record(self, change: Change) -> list[_Step]:
-        recorded: list[_Step] = []
-        for put in change.puts:
-            self._sequence += 1
-            replaced = self.store.put(self._sequence, put.row)
-            recorded.append(_Step(put.row.index_id, self._sequence, replaced, put.document))
-        for key in change.keys:
-            self._sequence += 1
-            if self.store.end(self._sequence, key):
-                recorded.append(_Step(key, self._sequence, True, None))
-        return recorded
+    def _note_progress(self) -> None:
+        """How far the index is goes with a transaction that is made anyway."""
+        if self.current.saved != self.current.indexed:
+            self.store.set_meta("indexed", str(self.current.indexed))
 
-    def _index(self, steps: list[_Step]) -> None:
-        for step in steps:
-            if step.replaces:
-                self._writer.delete_documents_by_term(KEY, step.key)
-            if step.document is not None:
-                self._add(step.document, step.sequence)
-        self._uncommitted += len(steps)
+    def _publish(self) -> None:
+        """Make everything written so far visible to new snapshots."""
+        self.current.commit()
+        self._number += 1
+        self._snapshot = Snapshot(self.current.searcher(), self._number, self.store)
 
     def _tidy(self) -> None:
         """When idle: commit what nobody committed, save how far the index is, drop rows no reader can need."""
-        now = time.monotonic()
-        if self._uncommitted and now - self._last_commit > AUTO_COMMIT_S:
+        if self._full:
+            self._recover(None)
+            return
+        now = self._tidied = time.monotonic()
+        current = self.current
+        if current.gap is None and current.uncommitted and now - current.committed_at > AUTO_COMMIT_S:
             self._publish()
-        if self._saved != self._indexed:
-            self._save_progress()
-            self._ended.append((now, self._indexed))
+        if current.saved != current.indexed:
+            LEXICON.save()
+            current.save()
+            self._ended.append((now, current.indexed))
         while len(self._ended) > 1 and now - self._ended[1][0] > KEEP_ENDED_S:
             self._ended.pop(0)
-        if self._ended and now - self._ended[0][0] > KEEP_ENDED_S and not self.store.forget(self._ended[0][1]):
-            self._ended.pop(0)
+        if self._ended and now - self._ended[0][0] > KEEP_ENDED_S:
+            upto = self._ended[0][1]
+            if not self.store.forget(min(upto, self.rebuild.followed) if self.rebuild else upto):
+                self._ended.pop(0)
+        self.places.clean(now - KEEP_ENDED_S)
 
-    def _save_progress(self) -> None:
-        LEXICON.save()
-        self.store.begin()
-        self.store.set_meta("indexed", str(self._indexed))
-        self.store.commit()
-        self._saved = self._indexed
-
-    def _recover(self) -> None:
-        """Forget half a write and bring the index back to what the store holds."""
+    def _recover(self, error: BaseException | None) -> None:
+        """Forget half a write and bring the index back to what the store holds; readers keep what they see."""
         try:
-            self.store.rollback()
-            self._writer.rollback()
-            self._sequence = max(self._sequence, self.store.last_sequence())
-            self._catch_up(everything=False)
-        except Exception:
+            for generation in (self.current, *([self.rebuild.generation] if self.rebuild else [])):
+                generation.recover()
+            while self.current.catch_up(SLICE):
+                pass
+            self._publish()
+            self._full = False
+        except Exception as second:
+            short = health.is_full(second) or (error is not None and health.is_full(error))
+            if short or not health.has_room(self.home):
+                self._full = True
+                log.warning("There is no room on the disk: what is there is served, writes are refused")
+                return
             log.critical("The index cannot be brought back; stopping so that a restart rebuilds it", exc_info=True)
             os._exit(70)
 
     def _finish(self) -> None:
+        if self.current.gap is None:
+            self._publish()
+        LEXICON.save()
+        for generation in (self.current, *([self.rebuild.generation] if self.rebuild else [])):
+            generation.commit()
+            generation.writer.wait_merging_threads()
+            generation.close(in_order=True)
+
+    # -- how it is ---------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """For those who operate it: what is being built, what is missing."""
+        gap, rebuild = self.current.gap, self.rebuild
+        return {
+            "documents": self.store.live_count(), "sequence": self.current.sequence,
+            "building": {"done": gap.done, "total": gap.total} if gap is not None else None,
+            "incomplete": self.current.is_incomplete, "full": self._full or not health.has_room(self.home),
+            "rebuild": rebuild.state if rebuild is not None else None,
+        }
+
+    # -- rebuilding, on the writer's thread ----------------------------------------------------------------
+
+    def start_rebuild(self, plan: dict[str, Any]) -> None:
+        if self.rebuild is not None:
+            self.drop_rebuild()
+        generation = Generation(self.places.fresh(), self.clock)
+        self.rebuild = Rebuild.start(generation, self.current, plan)
+
+    def drop_rebuild(self) -> None:
+        if self.rebuild is not None:
+            self.rebuild.drop()
+            self.rebuild = None
+
+    def finish_rebuild(self, since: int, gone: list[str]) -> int:
+        """Let the next generation serve in place of the current one; how many documents it has."""
+        if self.rebuild is None:
+            raise SearchFault("No rebuild is under way", 409)
+        count = self.rebuild.finish(since, gone)
+        old, self.current = self.current, self.rebuild.generation
+        try:
+            self.places.switch(self.current.folder)
+        except BaseException:
+            self.current = old
+            raise
+        self.rebuild = None
+        self._ended.clear()
         self._publish()
-        self._save_progress()
-        self._writer.wait_merging_threads()
+        Rebuild.settle(self.current)
+        self.places.retire(old, time.monotonic())
+        return count
+
+
+def _no_room() -> SearchFault:
+    return SearchFault("There is no room on the disk: nothing was written", 507)

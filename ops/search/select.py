@@ -149,13 +149,13 @@ class Select:
         if not hits:
             return []
         sequences = self.snapshot.searcher.fast_field_values(SEQUENCE, [address for _, address in hits])
-        heads = self.engine.store.heads(sequences)
+        heads = self.snapshot.store.heads(sequences)
         return [heads[sequence] for sequence in sequences if sequence in heads]
 
     # -- documents ---------------------------------------------------------------------------------------
 
     def _values(self, sequences: Sequence[int], name: str) -> dict[int, str]:
-        heads = self.engine.store.heads(sequences)
+        heads = self.snapshot.store.heads(sequences)
         return {seq: str(head[name]) for seq, head in heads.items() if head.get(name) is not None}
 
     def _wanted(self) -> list[str]:
@@ -206,11 +206,11 @@ class Select:
         if not hits:
             return []
         sequences = self.snapshot.searcher.fast_field_values(SEQUENCE, [hit.address for hit in hits])
-        heads = self.engine.store.heads(sequences)
+        heads = self.snapshot.store.heads(sequences)
         globs = [name for name in wanted if "*" in name or "?" in name]
         names = set(wanted)
         big = [name for name in BIG_FIELDS if name in names or any(fnmatch.fnmatchcase(name, g) for g in globs)]
-        bigs = self.engine.store.bigs(sequences, big) if big else {}
+        bigs = self.snapshot.store.bigs(sequences, big) if big else {}
         documents = []
         for hit, sequence in zip(hits, sequences, strict=True):
             head = heads.get(sequence)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,17 +164,35 @@ class Store:
         )
         return [row[0] for row in rows]
 
-    def live(self, keys: Iterable[str]) -> Iterator[tuple[int, bytes]]:
-        """(sequence number, head) of the live documents among some keys."""
-        for key in keys:
-            row = self.writer.execute(
-                "SELECT seq, head FROM docs WHERE index_id = ? AND ended IS NULL", (key,)
-            ).fetchone()
-            if row is not None:
-                yield row
+    def ended_after(self, sequence: int) -> list[str]:
+        """Keys of documents that were replaced or deleted after a sequence number."""
+        rows = self.writer.execute("SELECT DISTINCT index_id FROM docs WHERE ended > ?", (sequence,))
+        return [row[0] for row in rows]
 
-    def all_live(self) -> Iterator[tuple[int, bytes]]:
-        yield from self._reader().execute("SELECT seq, head FROM docs WHERE ended IS NULL ORDER BY seq")
+    def count_between(self, after: int, upto: int) -> int:
+        """How many live documents were written after one sequence number and up to another."""
+        counted = self.writer.execute(
+            "SELECT count(*) FROM docs WHERE seq > ? AND seq <= ? AND ended IS NULL", (after, upto)
+        )
+        return int(counted.fetchone()[0])
+
+    def live_between(self, after: int, upto: int, limit: int) -> list[tuple[int, str, bytes]]:
+        """(sequence number, key, head) of live documents in the order in which they were written."""
+        return self.writer.execute(
+            "SELECT seq, index_id, head FROM docs WHERE seq > ? AND seq <= ? AND ended IS NULL ORDER BY seq LIMIT ?",
+            (after, upto, limit),
+        ).fetchall()
+
+    def row(self, key: str) -> Row | None:
+        """A live document as it is kept."""
+        columns = "index_id, head, data_dict, validated_data_dict"
+        found = self.writer.execute(
+            f"SELECT {columns} FROM docs WHERE index_id = ? AND ended IS NULL", (key,)
+        ).fetchone()
+        return None if found is None else Row(found[0], found[1], (found[2], found[3]))
+
+    def live_keys(self) -> set[str]:
+        return {row[0] for row in self.writer.execute("SELECT index_id FROM docs WHERE ended IS NULL")}
 
     def keys_of(self, sequences: Sequence[int]) -> list[str]:
         return [row[0] for row in self._select("index_id", sequences)]
@@ -213,3 +231,40 @@ class Store:
         return self.writer.execute(
             "DELETE FROM docs WHERE seq IN (SELECT seq FROM docs WHERE ended <= ? LIMIT ?)", (sequence, limit)
         ).rowcount
+
+    def drop_meta(self, key: str) -> None:
+        self.writer.execute("DELETE FROM meta WHERE key = ?", (key,))
+
+    def metas(self, prefix: str) -> dict[str, str]:
+        """Values of all names with a prefix."""
+        rows = self.writer.execute("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+        return {row[0]: row[1] for row in rows}
+
+
+def salvage(damaged: Path, into: Store, chunk: int = 200) -> int:
+    """Copy what can be read of a damaged store; how many documents that were."""
+    kept = after = 0
+    try:
+        old = sqlite3.connect(damaged, isolation_level=None)
+        upto = int(old.execute("SELECT max(seq) FROM docs").fetchone()[0] or 0)
+    except sqlite3.DatabaseError:
+        return 0
+    columns = "seq, index_id, head, data_dict, validated_data_dict"
+    while after < upto:
+        for first, last in ((after, after + chunk), *((one, one + 1) for one in range(after, after + chunk))):
+            try:
+                rows = old.execute(
+                    f"SELECT {columns} FROM docs WHERE seq > ? AND seq <= ? AND ended IS NULL", (first, last)
+                ).fetchall()
+            except sqlite3.DatabaseError:
+                continue
+            into.begin()
+            for seq, index_id, head, data, validated in rows:
+                into.put(seq, Row(index_id, head, (data, validated)))
+            into.commit()
+            kept += len(rows)
+            if last - first == chunk:
+                break
+        after += chunk
+    old.close()
+    return kept

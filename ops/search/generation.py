@@ -1,0 +1,242 @@
+"""One generation of the index: a store and the tantivy index of its documents, in a folder of their own.
+
+The store is the truth. The index follows it by sequence numbers: ``indexed`` says up to which change the index on the
+disk has everything, so whatever a crash, a damage or a new layout took from it is indexed again from the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tantivy import Document, Index, Query
+
+from ops.search import health
+from ops.search.documents import Prepared, to_index
+from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
+from ops.search.store import Store, salvage, unpack_head
+
+log = logging.getLogger("ops.search")
+
+HEAP_BYTES = 120_000_000
+"""What tantivy may hold before it writes a segment; small writes never come near it."""
+COMMIT_EACH = 20_000
+"""Documents of a catch-up between two points from which it could go on."""
+
+
+@dataclass(slots=True)
+class Change:
+    """One step of an update: documents to put, keys to delete, or a query whose hits are deleted."""
+
+    puts: list[Prepared] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    matching: Callable[[Any], Query] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the index is to do after the store did it. What the store does not hold, the index does not hold."""
+
+    key: str
+    sequence: int
+    replaces: bool
+    document: Document | None
+
+
+@dataclass(slots=True)
+class Gap:
+    """Documents that the store holds and the index lacks: those written after one change and up to another."""
+
+    after: int
+    upto: int
+    total: int
+    done: int = 0
+
+
+class Generation:
+    """All methods but ``close`` belong to the writer's thread, once the engine runs."""
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.clock = clock
+        self.gap: Gap | None = None
+        self.uncommitted = 0
+        self.committed_at = time.monotonic()
+        self._aside = False
+        self.store = self._open_store(folder / "documents.sqlite")
+        self._open_index(folder / "index")
+        if self._aside:
+            self.mark_incomplete()
+        self.is_incomplete = self.store.meta("incomplete") == "1"
+
+    def mark_incomplete(self) -> None:
+        """Remember, until a rebuild, that documents were lost."""
+        with self.transaction():
+            self.store.set_meta("incomplete", "1")
+        self.is_incomplete = True
+
+    # -- opening -----------------------------------------------------------------------------------------
+
+    def _open_store(self, path: Path) -> Store:
+        """The store; a damaged one is set aside and what can be read of it is kept."""
+        try:
+            store = Store(path)
+            if store.meta("ended_in_order") == "1" or health.database_is_whole(path):
+                return store
+            store.close()
+        except sqlite3.DatabaseError as error:
+            if health.is_full(error):
+                raise
+            log.exception("The documents cannot be opened")
+        aside = health.set_aside(self.folder, path)
+        shutil.rmtree(self.folder / "index", ignore_errors=True)
+        store = Store(path)
+        kept = salvage(aside, store)
+        self._aside = True
+        log.critical(
+            "The documents were damaged: %d could be read and are served, the rest is missing until the index is "
+            "rebuilt (govopen search rebuild). The damaged file is %s", kept, aside,
+        )
+        return store
+
+    def _open_index(self, folder: Path) -> None:
+        in_order = self.store.meta("ended_in_order") == "1"
+        self.is_fresh = self.store.meta("layout") != LAYOUT or not (in_order or health.index_is_whole(folder))
+        if not self.is_fresh:
+            try:
+                self._open_tantivy(folder)
+            except Exception:
+                log.exception("The index cannot be opened; it is built anew from the stored documents")
+                self.is_fresh = True
+        if self.is_fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            self._open_tantivy(folder)
+        self.sequence = self.store.last_sequence()
+        self.indexed = 0 if self.is_fresh else int(self.store.meta("indexed") or 0)
+        with self.transaction():
+            self.store.set_meta("layout", LAYOUT)
+            self.store.set_meta("indexed", str(self.indexed))
+            self.store.set_meta("ended_in_order", "0")
+        self.saved = self.indexed
+        self.open_gap()
+
+    def _open_tantivy(self, folder: Path) -> None:
+        self.schema = build_schema()
+        self.index = Index(self.schema, path=str(folder))
+        self.writer = self.index.writer(HEAP_BYTES, 1)
+        register_tokenizers(self.index)
+        self.index.config_reader("manual")
+
+    def close(self, *, in_order: bool) -> None:
+        if in_order:
+            with self.transaction():
+                self.store.set_meta("indexed", str(self.indexed))
+                self.store.set_meta("ended_in_order", "1")
+        self.store.close()
+
+    # -- catching up -------------------------------------------------------------------------------------
+
+    def open_gap(self) -> None:
+        """See what the index lacks; deletions are made up for at once."""
+        total = self.store.count_between(self.indexed, self.sequence)
+        ended = [] if self.is_fresh else self.store.ended_after(self.indexed)
+        for key in ended:
+            self.writer.delete_documents_by_term(KEY, key)
+        self.uncommitted += len(ended)
+        self.gap = Gap(self.indexed, self.sequence, total) if total else None
+
+    def catch_up(self, limit: int) -> int:
+        """Index some of what is lacking; how many are left."""
+        gap = self.gap
+        if gap is None:
+            return 0
+        now = self.clock()
+        rows = self.store.live_between(gap.after, gap.upto, limit)
+        for sequence, key, head in rows:
+            if not self.is_fresh:
+                self.writer.delete_documents_by_term(KEY, key)
+            self._add(to_index(unpack_head(head), now), sequence)
+            gap.after = sequence
+        gap.done += len(rows)
+        self.uncommitted += len(rows)
+        if len(rows) < limit:
+            log.info("Indexed %d stored documents again", gap.done)
+            self.gap = None
+        elif self.uncommitted >= COMMIT_EACH:
+            self.commit()
+            self.save()
+        return max(1, gap.total - gap.done) if self.gap is not None else 0
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is done inside is on the disk when it ends, or not done at all."""
+        self.store.begin()
+        try:
+            yield
+        except BaseException:
+            self.store.rollback()
+            raise
+        self.store.commit()
+
+    def record(self, change: Change) -> list[Step]:
+        """Write a change into the open transaction."""
+        recorded: list[Step] = []
+        for put in change.puts:
+            self.sequence += 1
+            replaced = self.store.put(self.sequence, put.row)
+            recorded.append(Step(put.row.index_id, self.sequence, replaced, put.document))
+        for key in change.keys:
+            self.sequence += 1
+            if self.store.end(self.sequence, key):
+                recorded.append(Step(key, self.sequence, True, None))
+        return recorded
+
+    def apply(self, steps: list[Step]) -> None:
+        """Hand to the index what the store has."""
+        for step in steps:
+            if step.replaces:
+                self.writer.delete_documents_by_term(KEY, step.key)
+            if step.document is not None:
+                self._add(step.document, step.sequence)
+        self.uncommitted += len(steps)
+
+    def _add(self, document: Document, sequence: int) -> None:
+        document.add_unsigned(SEQUENCE, sequence)
+        self.writer.add_document(document)
+
+    def commit(self) -> None:
+        """Bring the index on the disk up to date."""
+        self.writer.commit()
+        self.indexed = self.sequence if self.gap is None else self.gap.after
+        self.uncommitted = 0
+        self.committed_at = time.monotonic()
+
+    def searcher(self) -> Any:
+        self.index.reload()
+        return self.index.searcher()
+
+    def save(self) -> None:
+        """Write down how far the index is."""
+        with self.transaction():
+            self.store.set_meta("indexed", str(self.indexed))
+        self.saved = self.indexed
+
+    def recover(self) -> None:
+        """Forget half a write; what the index lacks then is a gap."""
+        self.store.rollback()
+        self.writer.rollback()
+        self.is_fresh = False
+        self.sequence = max(self.sequence, self.store.last_sequence())
+        self.open_gap()

@@ -1,0 +1,148 @@
+"""A rebuild: a next generation that CKAN's documents flow into while the current one serves.
+
+The builder cuts CKAN's datasets into ranges and sends each range's documents. What is written meanwhile goes to the
+current generation as ever; the next one follows it by sequence numbers, so no write is lost and none is overtaken by
+an older document: a range says which change was the last when its datasets were read, and whatever changed since then
+is taken from the current generation. An interrupted rebuild goes on with the ranges that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ops.search.documents import Prepared, to_index
+from ops.search.errors import SearchFault
+from ops.search.fields import LAYOUT
+from ops.search.generation import COMMIT_EACH, Change, Generation, Step
+from ops.search.store import Store, unpack_head
+
+log = logging.getLogger("ops.search")
+
+PLAN, DONE, FOLLOWED = "plan", "done:", "followed"
+
+
+class Rebuild:
+    """All methods belong to the writer's thread; ``state`` may be read from any."""
+
+    def __init__(self, generation: Generation, source: Generation) -> None:
+        self.generation = generation
+        self.source = source
+        self.plan: dict[str, Any] = json.loads(generation.store.meta(PLAN) or "{}")
+        done = generation.store.metas(DONE)
+        self.done = {int(name.removeprefix(DONE)): int(count) for name, count in done.items()}
+        self.followed = int(generation.store.meta(FOLLOWED) or 0)
+
+    @classmethod
+    def start(cls, generation: Generation, source: Generation, plan: dict[str, Any]) -> Rebuild:
+        """``plan``: ``ranges`` (anything the builder understands, in order) and ``datasets`` (how many there are)."""
+        with generation.transaction():
+            generation.store.set_meta(PLAN, json.dumps({**plan, "layout": LAYOUT}))
+            generation.store.set_meta(FOLLOWED, str(source.sequence))
+        return cls(generation, source)
+
+    @classmethod
+    def open(cls, folder: Path, source: Generation) -> Rebuild | None:
+        """The interrupted rebuild in a folder; one that cannot go on is removed."""
+        try:
+            store = Store(folder / "documents.sqlite")
+            plan = json.loads(store.meta(PLAN) or "{}")
+            store.close()
+            if plan.get("layout") == LAYOUT:
+                return cls(Generation(folder, source.clock), source)
+        except (sqlite3.DatabaseError, ValueError, OSError):
+            log.exception("The interrupted rebuild in %s cannot go on", folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        ranges = self.plan.get("ranges", [])
+        return {
+            "ranges": ranges, "done": sorted(self.done), "datasets": self.plan.get("datasets", 0),
+            "documents": sum(self.done.values()),
+        }
+
+    # -- filling -----------------------------------------------------------------------------------------
+
+    def add(self, number: int, since: int, documents: Sequence[Prepared], same: Sequence[str]) -> None:
+        """One range: its documents, and the keys of those that the current generation is to lend."""
+        if not 0 <= number < len(self.plan.get("ranges", [])):
+            raise SearchFault(f"The rebuild has no range {number}")
+        if number in self.done:
+            return
+        changed = set(self.source.store.changed_since(since))
+        with self.generation.transaction():
+            puts = [one for one in documents if one.row.index_id not in changed]
+            steps = self.generation.record(Change(puts=puts))
+            steps += self._lend([key for key in same if key not in changed])
+            followed, more = self._follow()
+            self.generation.store.set_meta(f"{DONE}{number}", str(len(documents) + len(same)))
+        self._applied([*steps, *more], followed)
+        self.done[number] = len(documents) + len(same)
+
+    def _lend(self, keys: Sequence[str]) -> list[Step]:
+        """The current generation's documents of these keys, in the open transaction."""
+        now = self.generation.clock()
+        steps: list[Step] = []
+        for key in keys:
+            row = self.source.store.row(key)
+            if row is None:
+                steps += self.generation.record(Change(keys=[key]))
+            else:
+                steps += self.generation.record(Change(puts=[Prepared(row, to_index(unpack_head(row.head), now))]))
+        return steps
+
+    def _follow(self) -> tuple[int, list[Step]]:
+        """What was written to the current generation since the last time, in the open transaction."""
+        upto = self.source.sequence
+        if upto == self.followed:
+            return upto, []
+        steps = self._lend(self.source.store.changed_since(self.followed))
+        self.generation.store.set_meta(FOLLOWED, str(upto))
+        return upto, steps
+
+    def _applied(self, steps: list[Step], followed: int) -> None:
+        self.generation.apply(steps)
+        self.followed = followed
+        if self.generation.uncommitted >= COMMIT_EACH:
+            self.generation.commit()
+            self.generation.save()
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def finish(self, since: int, gone: Sequence[str]) -> int:
+        """Bring the next generation level with the current one; how many documents it has.
+
+        ``gone`` are keys of datasets that CKAN no longer had when ``since`` was the last change.
+        """
+        missing = len(self.plan.get("ranges", [])) - len(self.done)
+        if missing:
+            raise SearchFault(f"{missing} ranges are missing", 409)
+        if self.generation.gap is not None:
+            raise SearchFault("The index of the rebuild is catching up; ask again", 503)
+        changed = set(self.source.store.changed_since(since))
+        with self.generation.transaction():
+            steps = self.generation.record(Change(keys=[key for key in gone if key not in changed]))
+            followed, more = self._follow()
+        self._applied([*steps, *more], followed)
+        self.generation.commit()
+        self.generation.save()
+        return self.generation.store.live_count()
+
+    @staticmethod
+    def settle(generation: Generation) -> None:
+        """Forget that a generation came from a rebuild, once it is the current one."""
+        with generation.transaction():
+            for name in (PLAN, FOLLOWED, *generation.store.metas(DONE)):
+                generation.store.drop_meta(name)
+
+    def drop(self) -> None:
+        """Give up, with everything that was gathered."""
+        self.generation.close(in_order=False)
+        shutil.rmtree(self.generation.folder, ignore_errors=True)
