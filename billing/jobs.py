@@ -7,7 +7,7 @@ from billing.acting import Act
 from billing.invoices import state
 from billing.payments import inbox, refunds
 from billing.prices import ceilings, rate_cards
-from billing.usage import eventstore
+from billing.usage import eventstore, staging
 
 MONTHS_AHEAD = 3
 
@@ -47,7 +47,14 @@ async def make_months_ahead(runtime: Runtime) -> None:
         await eventstore.months_ahead(tx, beijing_date(runtime.clock.now()), MONTHS_AHEAD)
 
 
+async def fold_late_counts(runtime: Runtime) -> None:
+    """Add what late events count to the counters of their days and months."""
+    async with runtime.transaction() as tx:
+        await staging.fold_late(tx)
+
+
 JOBS: list[Job] = [
+    Job("billing.fold_late_counts", 5.0, fold_late_counts),
     Job("billing.make_months_ahead", 60.0, make_months_ahead),
     Job("billing.publish_due_prices", 60.0, publish_due_prices),
     Job("billing.mark_overdue", 300.0, mark_overdue),

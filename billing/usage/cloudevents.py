@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
@@ -155,12 +156,13 @@ def _event(given: Any, resources: Mapping[Pair, str]) -> UsageEvent:
         raise _Wrong("specversion", "specversion_unknown", "应为 1.0", "must be 1.0")
     if given.get("datacontenttype", JSON) != JSON:
         raise _Wrong("datacontenttype", "media_type_unknown", f"应为 {JSON}", f"must be {JSON}")
-    event_id, kind = _text(given, "id", ID_MAX), _text(given, "type", TYPE_MAX)
-    source, subject = _text(given, "source", SOURCE_MAX), _text(given, "subject", ID_MAX)
-    if not _SOURCE.fullmatch(source):
-        raise _Wrong("source", "source_malformed", "应为 URI 引用", "must be a URI reference")
-    if source == SOURCE:
-        raise _Wrong("source", "source_reserved", "该来源由平台自身使用", "is used by the platform itself")
+    event_id = _text(given, "id", ID_MAX)
+    kind, subject, source = given.get("type"), given.get("subject"), given.get("source")
+    if not (isinstance(kind, str) and isinstance(subject, str) and isinstance(source, str)):
+        kind, subject, source = (_text(given, name, 1) for name in ("type", "subject", "source"))
+    fault = _context_fault(kind, subject, source)
+    if fault is not None:
+        raise _Wrong(fault.field, fault.code, fault.zh, fault.en)
     at, data = _time(given.get("time")), given.get("data")
     if not isinstance(data, dict):
         raise _Wrong("data", "dict_type", "应为对象", "must be an object")
@@ -171,6 +173,22 @@ def _event(given: Any, resources: Mapping[Pair, str]) -> UsageEvent:
         source, event_id, subject, at, resources.get((source, subject), ""), _count(data, "rows"),
         _count(data, "calls"), _count(data, "bytes"), data, kind, None, data, _sequence(given), body_json=text,
     )
+
+
+@lru_cache(4096)
+def _context_fault(kind: str, subject: str, source: str) -> Fault | None:
+    """What is wrong with the attributes that all events of a product share; looked at once for all of them."""
+    try:
+        given = {"type": kind, "subject": subject, "source": source}
+        for name, longest in (("type", TYPE_MAX), ("subject", ID_MAX), ("source", SOURCE_MAX)):
+            _text(given, name, longest)
+    except _Wrong as wrong:
+        return wrong.fault
+    if not _SOURCE.fullmatch(source):
+        return Fault("source", "source_malformed", "应为 URI 引用", "must be a URI reference")
+    if source == SOURCE:
+        return Fault("source", "source_reserved", "该来源由平台自身使用", "is used by the platform itself")
+    return None
 
 
 def _correction(

@@ -10,9 +10,9 @@ and a month that is closed already gets the difference in the next bill.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import asyncpg
@@ -20,7 +20,7 @@ import asyncpg
 from authz import beijing_date
 from billing.usage import staging, store
 from billing.usage.cloudevents import CANCELLED, COUNTED, Fault
-from billing.usage.model import UsageEvent
+from billing.usage.model import UsageEvent, month_of
 
 Rank = tuple[bool, datetime, str, str]
 Target = tuple[str, str]
@@ -81,13 +81,13 @@ async def record(tx: asyncpg.Connection, events: Sequence[UsageEvent], now: date
     }
     await staging.prepare(tx, placed.values())
     await staging.stage(tx, [staging.row_of(place, one, events[place].digest) for place, one in placed.items()])
-    for place, same in (await staging.identify(tx, len(placed))).items():
+    for place, same in (await staging.identify(tx)).items():
         answers[place] = "duplicate" if same else "conflict"
         del placed[place]
     if not placed:
         return answers
     differences = await _differences(tx, placed, originals)
-    await _count(tx, differences.values())
+    await _count(tx, differences.values(), month_of(beijing_date(now)))
     await tx.executemany(
         "UPDATE usage_staging SET rows = $2, calls = $3, bytes = $4 WHERE ord = $1",
         [(place, one.rows, one.calls, one.bytes) for place, one in differences.items()],
@@ -185,15 +185,21 @@ async def _lock(tx: asyncpg.Connection, originals: Sequence[asyncpg.Record]) -> 
     }
 
 
-async def _count(tx: asyncpg.Connection, events: Any) -> None:
-    """Add the differences, negative ones too, to the days and months of the events that were corrected."""
-    found: list[UsageEvent] = list(events)
-    counters = await store.lock_counters(
-        tx, (key for one in found for key in store.keys_of(one.subject, beijing_date(one.time)))
-    )
-    for one in found:
-        for key in store.keys_of(one.subject, beijing_date(one.time)):
-            counters[key].rows += one.rows
-            counters[key].calls += one.calls
-            counters[key].bytes += one.bytes
+async def _count(tx: asyncpg.Connection, events: Iterable[UsageEvent], this_month: date) -> None:
+    """Add the differences, negative ones too, where the events that were corrected are counted."""
+    now: list[tuple[store.Key, UsageEvent]] = []
+    late: list[tuple[store.Key, UsageEvent]] = []
+    for event in events:
+        for key in store.keys_of(event.subject, beijing_date(event.time)):
+            (late if key[1] != "life" and key[2] < this_month else now).append((key, event))
+    counters = await store.lock_counters(tx, (key for key, _ in now))
+    for key, event in now:
+        counters[key].rows += event.rows
+        counters[key].calls += event.calls
+        counters[key].bytes += event.bytes
     await store.write_counters(tx, counters)
+    await tx.executemany(
+        "INSERT INTO billing.usage_counter_late (grant_id, span, starts_on, calls, rows, bytes)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
+        [(*key, event.calls, event.rows, event.bytes) for key, event in late],
+    )

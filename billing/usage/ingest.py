@@ -13,10 +13,10 @@ from typing import Literal
 
 import asyncpg
 
-from authz import AuditEntry, AuditLog, Clock, Unavailable
+from authz import AuditEntry, AuditLog, Clock, Unavailable, beijing_date
 from billing.usage import corrections, staging
 from billing.usage.cloudevents import CANCELLED, Fault
-from billing.usage.model import UsageEvent
+from billing.usage.model import UsageEvent, month_of
 from billing.usage.recorder import AWAY
 from billing.usage.store import acquire
 
@@ -24,8 +24,8 @@ log = logging.getLogger("govopen.usage")
 
 COMMIT_MAX = 10_000
 """Events of one transaction."""
-LANES = 2
-"""Transactions under way at once: while one waits for the disk the other is prepared."""
+LANES = 1
+"""Transactions under way at once: a second one would wait for the counters that the first one holds."""
 WAITING_MAX = 200_000
 """Events that may wait in memory; who comes then is told to come again."""
 TRIES = 4
@@ -189,9 +189,9 @@ async def _record_plain(tx: asyncpg.Connection, batch: _Batch, places: Sequence[
     await staging.stage(
         tx, [staging.row_of(place, event, batch.digests[place]) for place, event in zip(places, events, strict=True)]
     )
-    for place, same in (await staging.identify(tx, len(places))).items():
+    for place, same in (await staging.identify(tx)).items():
         batch.answers[place] = "duplicate" if same else CONFLICT
-    await staging.count(tx)
+    await staging.count(tx, month_of(beijing_date(now)))
     if any(event.source_sequence is not None for event in events):
         await staging.note_sequences(tx)
     await staging.write(tx, now)

@@ -133,8 +133,16 @@ async def spans(
 ) -> list[SpanTotals]:
     """Sums per ``day`` or ``month`` that begin within [start, end), from the counters: live, one read."""
     rows = await tx.fetch(
-        "SELECT * FROM billing.usage_counter WHERE grant_id = $1 AND span = $2 AND starts_on >= $3"
-        " AND starts_on < $4 ORDER BY starts_on",
+        """
+        SELECT starts_on, sum(calls)::bigint AS calls, sum(rows)::bigint AS rows, sum(bytes)::bigint AS bytes,
+            sum(open_rows)::bigint AS open_rows, sum(open_calls)::bigint AS open_calls
+        FROM (
+            SELECT grant_id, span, starts_on, calls, rows, bytes, open_rows, open_calls FROM billing.usage_counter
+            UNION ALL
+            SELECT grant_id, span, starts_on, calls, rows, bytes, 0, 0 FROM billing.usage_counter_late
+        ) AS c
+        WHERE grant_id = $1 AND span = $2 AND starts_on >= $3 AND starts_on < $4 GROUP BY starts_on ORDER BY starts_on
+        """,
         grant_id, span, start, end,
     )
     return [

@@ -7,7 +7,7 @@ sorted by its key. What delivery records takes counters first, but the identitie
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -58,45 +58,96 @@ async def stage(tx: asyncpg.Connection, rows: Sequence[Row]) -> None:
     await tx.copy_records_to_table("usage_staging", schema_name="pg_temp", columns=COLUMNS, records=rows)
 
 
-async def identify(tx: asyncpg.Connection, count: int) -> dict[int, bool]:
+async def identify(tx: asyncpg.Connection) -> dict[int, bool]:
     """Claim the identities of what is staged; known ones are taken out of it again.
 
     Returns for each known one, by its place, whether its content is the same.
     """
-    status = await tx.execute(
-        "INSERT INTO billing.usage_identity (source, id, digest, number, time)"
-        " SELECT source, id, digest, number, time FROM usage_staging ORDER BY source, id ON CONFLICT DO NOTHING"
-    )
-    if int(status.rpartition(" ")[2]) == count:
-        return {}
     known = await tx.fetch(
-        "DELETE FROM usage_staging s USING billing.usage_identity i"
-        " WHERE (i.source, i.id) = (s.source, s.id) AND i.number <> s.number"
-        " RETURNING s.ord, i.digest = s.digest AS same"
-    )
-    return {row["ord"]: row["same"] for row in known}
-
-
-async def count(tx: asyncpg.Connection) -> None:
-    """Add what is staged, of which nothing is negative, to the grants' days and months."""
-    await tx.execute(
         """
-        WITH day AS (
-            SELECT subject, (time AT TIME ZONE 'Asia/Shanghai')::date AS on_day, sum(calls) AS calls, sum(rows) AS rows,
-                sum(bytes) AS bytes
-            FROM usage_staging GROUP BY 1, 2
-        ), spans AS (
-            SELECT subject, 'day' AS span, on_day AS starts_on, calls, rows, bytes FROM day
-            UNION ALL
-            SELECT subject, 'month', date_trunc('month', on_day)::date, sum(calls), sum(rows), sum(bytes) FROM day
-            GROUP BY 1, 3
-            UNION ALL
-            SELECT subject, 'life', date '2000-01-01', sum(calls), sum(rows), sum(bytes) FROM day GROUP BY 1
+        WITH fresh AS (
+            INSERT INTO billing.usage_identity (source, id, digest, number, time)
+            SELECT source, id, digest, number, time FROM usage_staging ORDER BY source, id
+            ON CONFLICT DO NOTHING RETURNING number
         )
+        DELETE FROM usage_staging WHERE number NOT IN (SELECT number FROM fresh) RETURNING ord, source, id, digest
+        """
+    )
+    if not known:
+        return {}
+    rows = await tx.fetch(
+        # looked up one by one: a plan that read the whole of the identities would be right for the planner only
+        """
+        SELECT k.ord, i.digest = k.digest AS same
+        FROM unnest($1::int[], $2::text[], $3::text[], $4::bytea[]) AS k (ord, source, id, digest)
+        CROSS JOIN LATERAL (
+            SELECT digest FROM billing.usage_identity i WHERE i.source = k.source AND i.id = k.id OFFSET 0
+        ) AS i
+        """,
+        *([row[name] for row in known] for name in ("ord", "source", "id", "digest")),
+    )
+    return {row["ord"]: row["same"] for row in rows}
+
+
+SPANS = """
+day AS (
+    SELECT subject, (time AT TIME ZONE 'Asia/Shanghai')::date AS on_day, sum(calls) AS calls, sum(rows) AS rows,
+        sum(bytes) AS bytes
+    FROM usage_staging GROUP BY 1, 2
+), spans AS (
+    SELECT subject AS grant_id, 'day' AS span, on_day AS starts_on, calls, rows, bytes FROM day
+    UNION ALL
+    SELECT subject, 'month', date_trunc('month', on_day)::date, sum(calls), sum(rows), sum(bytes) FROM day GROUP BY 1, 3
+    UNION ALL
+    SELECT subject, 'life', date '2000-01-01', sum(calls), sum(rows), sum(bytes) FROM day GROUP BY 1
+), told AS (
+    SELECT *, span <> 'life' AND starts_on < $1 AS is_late FROM spans WHERE (calls, rows, bytes) <> (0, 0, 0)
+)
+"""
+"""What is staged by grant and span; ``$1`` is the first day of the month that it is now."""
+
+
+async def count(tx: asyncpg.Connection, this_month: date) -> None:
+    """Add what is staged, of which nothing is negative, to the grants' counters; what is late is kept aside."""
+    await tx.execute(
+        f"""
+        WITH {SPANS}
         INSERT INTO billing.usage_counter AS c (grant_id, span, starts_on, calls, rows, bytes)
-        SELECT * FROM spans WHERE (calls, rows, bytes) <> (0, 0, 0) ORDER BY 1, 2, 3
+        SELECT grant_id, span, starts_on, calls, rows, bytes FROM told WHERE NOT is_late ORDER BY 1, 2, 3
         ON CONFLICT (grant_id, span, starts_on) DO UPDATE
             SET calls = c.calls + excluded.calls, rows = c.rows + excluded.rows, bytes = c.bytes + excluded.bytes
+        """,
+        this_month,
+    )
+    await tx.execute(
+        f"""
+        WITH {SPANS}
+        INSERT INTO billing.usage_counter_late (grant_id, span, starts_on, calls, rows, bytes)
+        SELECT grant_id, span, starts_on, calls, rows, bytes FROM told WHERE is_late
+        """,
+        this_month,
+    )
+
+
+async def fold_late(tx: asyncpg.Connection) -> None:
+    """Add what was kept aside to the counters. What became less than nothing finds a counter that it is taken from."""
+    await tx.execute(
+        """
+        WITH taken AS (
+            DELETE FROM billing.usage_counter_late RETURNING *
+        ), sums AS MATERIALIZED (
+            SELECT grant_id, span, starts_on, sum(calls) AS calls, sum(rows) AS rows, sum(bytes) AS bytes
+            FROM taken GROUP BY 1, 2, 3
+        ), added AS (
+            INSERT INTO billing.usage_counter AS c (grant_id, span, starts_on, calls, rows, bytes)
+            SELECT * FROM sums WHERE least(calls, rows, bytes) >= 0 ORDER BY 1, 2, 3
+            ON CONFLICT (grant_id, span, starts_on) DO UPDATE
+                SET calls = c.calls + excluded.calls, rows = c.rows + excluded.rows, bytes = c.bytes + excluded.bytes
+        )
+        UPDATE billing.usage_counter AS c
+        SET calls = c.calls + s.calls, rows = c.rows + s.rows, bytes = c.bytes + s.bytes
+        FROM sums s WHERE least(s.calls, s.rows, s.bytes) < 0
+            AND (c.grant_id, c.span, c.starts_on) = (s.grant_id, s.span, s.starts_on)
         """
     )
 

@@ -21,12 +21,15 @@ from billing.usage.cloudevents import CANCELLED, CORRECTED, Fault, parse
 from billing.usage.corrections import rank_of, stated
 from billing.usage.ingest import Ingestor, Parcel
 from billing.usage.model import UsageEvent
+from billing.usage.staging import fold_late
 
 EVER = (date(2020, 1, 1), date(2035, 1, 1))
 
 
 async def totals(operator: Operator, pool: asyncpg.Pool) -> tuple[int, int, int]:
     """Rows, calls and bytes: the same by the events and by the counters."""
+    async with pool.acquire() as connection, connection.transaction():
+        await fold_late(connection)
     found = await usage.totals(pool, operator.grant, *EVER)
     row = await pool.fetchrow(
         "SELECT sum(rows)::bigint, sum(calls)::bigint, sum(bytes)::bigint FROM billing.usage_counter"
@@ -192,6 +195,8 @@ async def test_any_order_and_any_repetition_yield_the_same_totals(
         waiting += again
     found = await usage.totals(pool, grants[0], *EVER)
     assert (found.rows, found.calls, found.bytes) == expected
+    async with pool.acquire() as connection, connection.transaction():
+        await fold_late(connection)
     by_day = await pool.fetchrow(
         "SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(calls), 0)::bigint, coalesce(sum(bytes), 0)::bigint"
         " FROM billing.usage_counter WHERE grant_id = $1 AND span = 'day'", grants[0],

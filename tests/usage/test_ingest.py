@@ -14,6 +14,7 @@ import pytest
 from authz import FixedClock, Role, Runtime
 from billing.testing.operator import TYPE, Operator, OperatorMaker
 from billing.usage.cloudevents import BATCH, BATCH_MAX, DATA_BYTES_MAX, SINGLE
+from billing.usage.staging import fold_late
 
 
 async def test_an_event_is_recorded_once_and_told_so(operator: Operator) -> None:
@@ -201,6 +202,8 @@ async def test_many_senders_of_the_same_events_at_once_count_each_once(
     ))
     assert [answer.status_code for answer in answers] == [200] * 18
     assert sum(answer.json()["recorded"] for answer in answers) == 120
+    async with pool.acquire() as connection, connection.transaction():
+        await fold_late(connection)
     for sender in senders:
         row = await pool.fetchrow(
             "SELECT count(*) AS n, sum(rows) AS rows, max(sequence) AS last FROM billing.usage_event"

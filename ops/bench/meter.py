@@ -1,0 +1,232 @@
+"""``meter``: usage events taken in, and a million of them made into invoices.
+
+``events_per_s`` is what the service does with the body of a request: read CloudEvents, check them against what the
+sender may report, record them durably, each (source, id) once whatever its time, count them per grant and day, leave
+evidence. One process, one PostgreSQL with the stack's own settings, no HTTP. ``http_events_per_s`` is the same through
+the running service: keys are checked and every request answers for each of its events, and its client is on the same
+two cores. The events lie in six months, every tenth is sent twice, one in a hundred of those with another time.
+``rate_1m_s`` closes the months in which a million events lie, one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import uvloop
+
+from authz import Call, FixedClock, Runtime, Settings, new_id
+from billing.invoices.closing import close_period
+from billing.periods import Period
+from billing.testing.builders import DEMO_PRICING, OFFICER, GrantSpec, Scene
+from billing.usage import cloudevents, staging
+from billing.usage.ingest_routes import close_ingest, take_in
+from billing.usage.products import Reporter
+from licensing.grants import keys
+from ops.bench.framework import Figure, Say, register
+from ops.bench.load import load
+from ops.runtime import open_runtime
+from ops.stack import Stack
+from ops.stack.postgres import url
+from ops.stack.testing import running_stack
+
+ROUNDS = 5
+FRESH = 200_000
+"""New events of one round; a million over the five."""
+TWICE = FRESH // 10
+BATCH = 1_000
+SENDERS = 8
+GRANTS = 200
+PARTIES = 100
+MONTHS = 6
+TYPE = "cn.bench.query"
+HTTP_S = 8.0
+HTTP_BATCHES = 320
+
+
+@dataclass
+class City:
+    """Grants with products that report on them, and what was sent about them."""
+
+    grants: list[str]
+    keys: list[str]
+    until: datetime
+    sent: int = 0
+
+
+@register("meter", "usage events recorded durably and once; a million events to invoices")
+def measure(say: Say) -> list[Figure]:
+    """Medians of five rounds; what was recorded is counted afterwards and must be what was sent, once."""
+    with running_stack(env={"GOVOPEN_RATE_KEY": "10000000"}) as stack:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            city, rates, rating = runner.run(_in_process(_settings(stack), say))
+        requests = _requests(stack.ports["service"], city)
+        http = load(stack.ports["service"], requests, callers=SENDERS, seconds=HTTP_S)
+        if http.failures:
+            raise RuntimeError(http.failures[0].decode("utf-8", "replace")[:2000])
+        again = min(len(http.times), HTTP_BATCHES)
+        say(f"HTTP: {len(http.times)} requests of {BATCH} events in {http.seconds:.1f} s")
+    return [
+        Figure("events_per_s", round(statistics.median(rates)), "1/s", "higher", 25_000),
+        Figure("http_events_per_s", round(again * BATCH / http.seconds), "1/s", "higher"),
+        Figure("rate_1m_s", round(rating, 2), "s", "lower", 10),
+    ]
+
+
+def _settings(stack: Stack) -> Settings:
+    home, ports = stack.home, stack.ports
+    return Settings(
+        database_url=url(home, ports["postgres"], "govopen", "govopen"), datastore_url=None,
+        redis_url=f"redis://:{home.secret('redis')}@127.0.0.1:{ports['redis']}/1", site_url=stack.site_url,
+        ckan_url=f"http://127.0.0.1:{ports['ckan']}", token_public_key_file=str(home.token_public_key),
+        signing_key_file=str(home.signing_key),
+    )
+
+
+async def _in_process(settings: Settings, say: Say) -> tuple[City, list[float], float]:
+    async with open_runtime(settings) as runtime:
+        city = await _build(runtime)
+        rates = []
+        seeded = random.Random(7)
+        for number in range(ROUNDS):
+            bodies = list(_bodies(seeded, city, number))
+            begun = time.perf_counter()
+            recorded = await _send(runtime, city, bodies)
+            async with runtime.transaction() as tx:
+                await staging.fold_late(tx)
+            took = time.perf_counter() - begun
+            if recorded != FRESH:
+                raise RuntimeError(f"{recorded} events were recorded, {FRESH} were new")
+            rates.append((FRESH + TWICE) / took)
+            say(f"{rates[-1]:,.0f} events/s; {recorded:,} recorded of {FRESH + TWICE:,}")
+        await close_ingest(runtime)
+        kept, counted, events = await runtime.pool.fetchrow(  # type: ignore[misc]
+            "SELECT (SELECT count(*) FROM billing.usage_event), (SELECT sum(calls) FROM billing.usage_counter"
+            " WHERE span = 'day'), (SELECT count(*) FROM billing.usage_identity)"
+        )
+        if not kept == counted == events == FRESH * ROUNDS:
+            raise RuntimeError(f"{kept} kept, {counted} counted, {events} identities of {FRESH * ROUNDS}")
+        rating = await _rate(runtime, city, say)
+    return city, rates, rating
+
+
+async def _build(runtime: Runtime) -> City:
+    """Priced grants of a hundred parties that began before the months, each with a key that may report."""
+    now = runtime.clock.now()
+    since = now - timedelta(days=31 * (MONTHS + 2))
+    made: list[tuple[str, str]] = []
+    async with runtime.transaction() as tx:
+        scene = Scene(tx, runtime.audit, now)
+        await scene.data_object("res-bench")
+        await scene.ceiling("res-bench", 20, 100)
+        card = await scene.rate_card("res-bench", DEMO_PRICING)
+        for number in range(GRANTS):
+            party = f"pty_bench_{number % PARTIES}"
+            await scene.party(party, f"第 {number % PARTIES} 企业")
+            grant = await scene.grant(GrantSpec(
+                party, "res-bench", since, rate_card_id=card["rate_card_id"], rate_card_version=card["number"]
+            ))
+            prefix, secret = keys._random(keys.PREFIX_DIGITS), keys._random(keys.SECRET_DIGITS)
+            await tx.execute(
+                "INSERT INTO licensing.access_key (id, grant_id, label, prefix, secret_sha256, created_by,"
+                " created_by_name, created_at, scopes)"
+                " VALUES ($1, $2, 'bench', $3, $4, 'bench', 'bench', $5, '{report}')",
+                new_id("key"), grant, prefix, keys._digest(secret), now,
+            )
+            await tx.execute(
+                "INSERT INTO billing.usage_product (id, party_id, source, title, types, created_by, created_at)"
+                " VALUES ($1, $2, $3, 'bench', $4, 'bench', $5)",
+                f"prd_{number}", party, _source(number), [TYPE], now,
+            )
+            await tx.execute("INSERT INTO billing.usage_product_grant VALUES ($1, $2)", f"prd_{number}", grant)
+            made.append((grant, f"gok_{prefix}_{secret}"))
+    return City([grant for grant, _ in made], [key for _, key in made], Period.of(now).starts_at)
+
+
+def _source(number: int) -> str:
+    return f"https://operator-{number}.example/credit"
+
+
+def _event(seeded: random.Random, city: City, number: int) -> dict[str, Any]:
+    at = city.until - timedelta(seconds=seeded.random() * MONTHS * 30 * 86_400)
+    return {
+        "specversion": "1.0", "id": f"{seeded.getrandbits(96):024x}", "source": _source(number), "type": TYPE,
+        "subject": city.grants[number], "time": at.isoformat(),
+        "data": {"rows": seeded.randrange(100), "calls": 1, "bytes": 300, "product": "score", "region": "320500"},
+    }
+
+
+def _bodies(seeded: random.Random, city: City, round_number: int) -> Iterator[bytes]:
+    """Requests of a round: events of all grants and months in disorder, a tenth of them twice."""
+    events = [_event(seeded, city, seeded.randrange(GRANTS)) for _ in range(FRESH)]
+    copies = seeded.sample(events, TWICE)
+    for place in range(0, TWICE, 100):
+        copies[place] = {**copies[place], "time": city.until.isoformat()}
+    events += copies
+    seeded.shuffle(events)
+    # a copy with another time must come after its original to be the one that is refused
+    changed = [one for one in events if one["time"] == city.until.isoformat()]
+    events = [one for one in events if one["time"] != city.until.isoformat()] + changed
+    for start in range(0, len(events), BATCH):
+        yield orjson.dumps(events[start : start + BATCH])
+
+
+async def _send(runtime: Runtime, city: City, bodies: Sequence[bytes]) -> int:
+    """What the route does with each body, from a few senders at once; how many events were new."""
+    reporter = Reporter("bench", frozenset(f"pty_bench_{number}" for number in range(PARTIES)))
+    waiting = iter(bodies)
+
+    async def sender() -> int:
+        recorded = 0
+        for body in waiting:
+            given, _ = cloudevents.read(cloudevents.BATCH, {}, body)
+            answers, _ = await take_in(runtime, reporter, "bench", given)
+            recorded += answers.count("recorded")
+        return recorded
+
+    return sum(await asyncio.gather(*(sender() for _ in range(SENDERS))))
+
+
+async def _rate(runtime: Runtime, city: City, say: Say) -> float:
+    """Seconds from a million recorded events to the invoices of every month in which they lie."""
+    first = Period.of(city.until - timedelta(days=MONTHS * 30))
+    await runtime.pool.execute("VACUUM ANALYZE billing.usage_event")
+    took = 0.0
+    month = first
+    while month.ends_at <= city.until:
+        clock = FixedClock(month.ends_at + timedelta(days=1))
+        begun = time.perf_counter()
+        answer = await close_period(runtime, Call(OFFICER, clock.now(), "bench"), month)
+        took += time.perf_counter() - begun
+        say(f"{month}: {answer['invoices']} invoices, {answer['total_fen'] / 100:,.2f} yuan")
+        month = month.following()
+    billed = await runtime.pool.fetchval("SELECT sum(quantity) FROM billing.invoice_line WHERE kind = 'usage'")
+    used = await runtime.pool.fetchval("SELECT sum(rows) FROM billing.usage_event")
+    if billed != used:
+        raise RuntimeError(f"{billed} rows were billed, {used} were used")
+    return took
+
+
+def _requests(port: int, city: City) -> list[bytes]:
+    """Requests as they go over the wire, each of one grant's key and all of new events."""
+    seeded = random.Random(11)
+    found = []
+    until = datetime.now(UTC)
+    here = City(city.grants, city.keys, until)
+    for number in itertools.islice(itertools.cycle(range(GRANTS)), HTTP_BATCHES):
+        body = orjson.dumps([_event(seeded, here, number) for _ in range(BATCH)])
+        head = [
+            "POST /v1/usage/events HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: keep-alive",
+            f"Authorization: Bearer {city.keys[number]}", f"Content-Type: {cloudevents.BATCH}",
+            f"Content-Length: {len(body)}",
+        ]
+        found.append(("\r\n".join(head) + "\r\n\r\n").encode() + body)
+    return found
