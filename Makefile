@@ -44,10 +44,11 @@ test-slow: install-dev ## 慢测试 / the slow tests
 test-oracle: install-dev ## 搜索结果与 Solr 9 对照，需要 Java；ARGS=5000 问题数 / the search's answers against Solr 9, needs Java
 	@GOVOPEN_TEST_ORACLE="$(or $(ARGS),3000)" $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_oracle.py
 
-lint: install-dev ## ruff、mypy、import-linter
+lint: install-dev ## ruff、mypy、import-linter、策略检查 / and the policies
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m authz.pdp.lint
 
 bench: install ## 基准；ARGS="setup --json FILE" / benchmarks
 	@$(BIN)/govopen bench $(ARGS)

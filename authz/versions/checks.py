@@ -12,6 +12,7 @@ from authz.foundation.errors import FieldError
 from authz.foundation.identity import Role
 from authz.pdp.bundle import PolicyInvalid, PolicySet, packaged
 from authz.pdp.engine import EmbeddedEngine, EngineFailure
+from authz.pdp.lint import lint
 from authz.roles.index import RoleIndex, RolePolicy, RolePolicyInvalid
 
 FILE_LENGTH_MAX = 200_000
@@ -53,7 +54,11 @@ def faults_of(policies: PolicySet) -> list[FieldError]:
     except PolicyInvalid as fault:
         path, _, why = str(fault).partition(" ")
         return [_fault(path.rstrip(":"), "does_not_compile", f"不能编译：{why}", f"does not compile: {why}")]
-    return [*_role_faults(policies), *_test_faults(policies), *_example_faults(policies)]
+    style = [
+        _fault(one.path, "lint", f"第 {one.line} 行：{one.rule}", f"line {one.line}: {one.rule}: {one.what}")
+        for one in lint(policies)
+    ]
+    return [*style, *_role_faults(policies), *_test_faults(policies), *_example_faults(policies)]
 
 
 def _fault(path: str, code: str, zh: str, en: str) -> FieldError:

@@ -145,7 +145,9 @@ test_deny_closed if _reasons(_with({"object": {"open_attribute": "closed"}})) ==
 
 test_deny_core if "grade_core" in _reasons(_with({"object": {"grade": "core"}}))
 
-test_deny_important_without_assessment if _reasons(_with({"object": {"grade": "important"}})) == {"risk_assessment_missing"}
+test_deny_important_without_assessment if {
+	_reasons(_with({"object": {"grade": "important"}})) == {"risk_assessment_missing"}
+}
 
 test_deny_personal_info_open_to_everyone if _reasons(object.union(
 	_open,
@@ -164,9 +166,13 @@ test_deny_exhausted if _reasons(_with({"grant": {"state": "exhausted"}})) == {"g
 
 test_deny_unknown_state if _reasons(_with({"grant": {"state": "open"}})) == {"grant_not_active"}
 
-test_deny_not_started if _reasons(_with({"grant": {"valid_from": "2026-12-01T00:00:00.000000Z"}})) == {"grant_not_started"}
+test_deny_not_started if {
+	_reasons(_with({"grant": {"valid_from": "2026-12-01T00:00:00.000000Z"}})) == {"grant_not_started"}
+}
 
-test_deny_expired_at_the_instant if _reasons(_with({"grant": {"valid_until": "2026-11-23T02:00:00.000000Z"}})) == {"grant_expired"}
+test_deny_expired_at_the_instant if {
+	_reasons(_with({"grant": {"valid_until": "2026-11-23T02:00:00.000000Z"}})) == {"grant_expired"}
+}
 
 test_deny_no_agreement if _reasons(_with({"grant": {"agreement": false}})) == {"agreement_missing"}
 

@@ -76,7 +76,9 @@ test_deny_unknown_grade_of_field if _violations(object.union(
 	{"fields": {"code": {"grade": "general-9"}}},
 )) == {["facts_unknown", ""]}
 
-test_deny_core_open if ["grade_blocks_open", ""] in _violations(object.union(_conditional, {"object": {"grade": "core"}}))
+test_deny_core_open if {
+	["grade_blocks_open", ""] in _violations(object.union(_conditional, {"object": {"grade": "core"}}))
+}
 
 test_deny_important_open if _violations(object.union(
 	_conditional,
