@@ -95,6 +95,7 @@ async def issue_grant(
     runtime: Runtime, data: DataObject, columns: Sequence[str], *, party_id: str = PARTY,
     masks: Mapping[str, str] | None = None, row_filter: Sequence[Mapping[str, Any]] = (),
     quota: Mapping[str, int] | None = None, purpose: str = PURPOSE, days: int = 365, delivery: Sequence[str] = ("api",),
+    scopes: Sequence[str] = keys.SCOPES_USUAL, ip_allow: Sequence[str] = (),
 ) -> Granted:
     """A grant in force and a key of it, as an application and an agreement would have led to."""
     now = runtime.clock.now()
@@ -125,8 +126,9 @@ async def issue_grant(
         await store.insert(tx, grant)
         await tx.execute(
             "INSERT INTO licensing.access_key (id, grant_id, label, prefix, secret_sha256, created_by,"
-            " created_by_name, created_at) VALUES ($1, $2, 'test', $3, $4, 'test', 'test', $5)",
-            new_id("key"), grant.id, prefix, keys._digest(secret), now,
+            " created_by_name, created_at, scopes, ip_allow)"
+            " VALUES ($1, $2, 'test', $3, $4, 'test', 'test', $5, $6, $7)",
+            new_id("key"), grant.id, prefix, keys._digest(secret), now, list(scopes), list(ip_allow),
         )
     return Granted(grant.id, f"gok_{prefix}_{secret}")
 

@@ -29,6 +29,8 @@ from ops.delivery.stream import DataStream, Delivery
 from ops.delivery.versions import exact_mark
 from ops.delivery.watch import Running
 
+AROUND_BYTES, AROUND_ROW_BYTES = 16 * 1024, 64
+"""What a format may put around all rows and around each of them, beyond what they take as JSON."""
 UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 
 
@@ -167,8 +169,8 @@ async def _metered(
     """Count, check the format, reserve: in this order, so that nothing is reserved that cannot be sent."""
     parts = permit.parts
     parts.watch.add(running)
-    rows = await _count_rows(lease, compiled, permit.rows_max)
-    ask = permit.ask(compiled.columns, rows)
+    rows, size = await _count_rows(lease, compiled, permit.rows_max, sizes=permit.bytes_bounded)
+    ask = permit.ask(compiled.columns, rows, size)
     framing = None
     if permit.rows_max is None or rows <= permit.rows_max:
         framing = await framing_of(lease, permit, query, compiled, ask.id)
@@ -181,6 +183,7 @@ async def _metered(
         framing,
         lambda served: parts.recorder.settle(ask, served),
         rows_max=rows,
+        bytes_max=size if permit.bytes_bounded else None,
         running=running,
         on_end=lambda: parts.watch.discard(running),
     )
@@ -217,19 +220,27 @@ def _count_open(permit: Permit) -> Callable[[Served], asyncio.Future[None] | Non
     return settle
 
 
-async def _count_rows(lease: Lease, compiled: CompiledQuery, most: int | None) -> int:
-    """Exactly the rows that will be sent, read in the snapshot they will be sent from.
+async def _count_rows(
+    lease: Lease, compiled: CompiledQuery, most: int | None, *, sizes: bool = False
+) -> tuple[int, int]:
+    """Exactly the rows that will be sent, read in the snapshot they will be sent from; with ``sizes`` also bytes.
 
-    Beyond ``most`` nothing will be sent, so that counting stops at one more than that.
+    Beyond ``most`` nothing will be sent, so that counting stops at one more than that. Bytes are an upper bound in
+    every format: the rows as JSON, and room for what a format puts around them. The stream is held to it.
     """
     bound = f" LIMIT {most + 1:d}" if most is not None else ""
+    shown, size = ("p.*", "coalesce(sum(octet_length(row_to_json(q)::text)), 0)") if sizes else ("1", "0")
     try:
-        rows: int = await lease.connection.fetchval(
-            f"SELECT count(*) FROM (SELECT 1 FROM ({compiled.sql}) AS p{bound}) AS q", *compiled.params
+        row = await lease.connection.fetchrow(
+            f"SELECT count(*) AS rows, {size}::bigint AS size"
+            f" FROM (SELECT {shown} FROM ({compiled.sql}) AS p{bound}) AS q",
+            *compiled.params,
         )
     except asyncpg.UndefinedTableError as fault:
         raise DataNotLoaded from fault
-    return rows
+    assert row is not None  # noqa: S101 - an aggregate always gives a row
+    around = AROUND_BYTES + AROUND_ROW_BYTES * row["rows"] if sizes else 0
+    return row["rows"], row["size"] + around
 
 
 async def _still_there(lease: Lease, compiled: CompiledQuery) -> None:

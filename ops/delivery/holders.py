@@ -64,8 +64,12 @@ class Holder:
         return self.since <= now < self.until and time.monotonic() < self.ends
 
 
-async def holder_of(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Holder | None:
-    """The holder behind the request's key, None for data that needs no grant. Raises as ``service.permit`` does.
+async def holder_of(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery
+) -> tuple[Holder | None, bool]:
+    """The holder behind the request's key, None for data that needs no grant; and whether it is only remembered.
+
+    Raises as ``service.permit`` does.
 
     The stamp is read before the facts, so that a change in between is seen when the page is read.
     """
@@ -73,10 +77,10 @@ async def holder_of(parts: DeliveryParts, request: Request, resource_id: str, qu
     prefix = grants.prefix_of(key) if key else None
     if key is None or prefix is None:
         await service.look_up(parts, request, resource_id)
-        return None
+        return None, False
     known = parts.holders.get(key, resource_id, now)
     if isinstance(known, Holder):
-        return known
+        return known, True
     ends = time.monotonic() + min(KEPT_S, COLUMNS_KEPT_S)
     async with acquired(parts.runtime.pool) as connection:
         stamp = await _stamp(connection, prefix, resource_id)
@@ -86,13 +90,13 @@ async def holder_of(parts: DeliveryParts, request: Request, resource_id: str, qu
         await service.decide_without_rows(parts, request, resource_id, query, "rows")
         raise
     if found.held is None:
-        return None
+        return None, False
     midnight = beijing_start(beijing_date(now) + timedelta(days=1))
     ending = [one for one in (found.held.facts.valid_until, found.held.key.expires_at) if one is not None and one > now]
     since = max(now, found.held.facts.valid_from) if found.held.facts.valid_from <= now else now
     holder = Holder(found, prefix, stamp or "", since, min(midnight, *ending), ends)
     parts.holders.keep(key, resource_id, holder)
-    return holder
+    return holder, False
 
 
 async def _stamp(connection: asyncpg.Connection, prefix: str, resource_id: str) -> str | None:
@@ -101,8 +105,13 @@ async def _stamp(connection: asyncpg.Connection, prefix: str, resource_id: str) 
     return stamp
 
 
-async def shape_of(parts: DeliveryParts, request: Request, holder: Holder, query: DataQuery) -> Shape:
-    """Decide and compile, or find it done: the facts are the same, and so is everything that depends on the time."""
+async def shape_of(
+    parts: DeliveryParts, request: Request, holder: Holder, query: DataQuery, *, final: bool = True
+) -> Shape:
+    """Decide and compile, or find it done: the facts are the same, and so is everything that depends on the time.
+
+    A refusal that is not ``final`` is not logged: it will be decided again on what is true now.
+    """
     facts = holder.found.grant
     assert facts is not None  # noqa: S101 - a holder has a grant
     address = request.client.host if request.client and facts.ip_allow else None
@@ -115,7 +124,7 @@ async def shape_of(parts: DeliveryParts, request: Request, holder: Holder, query
     if found.data.fields:
         check_fields(query, list(found.data.by_name))
     asked, decision = await decided(parts.runtime, request, found.data, facts, query)
-    if not decision.permitted:
+    if not decision.permitted and final:
         parts.decisions.add(asked, decision, request.state.request_id)
     require(parts.runtime, found.data, facts, decision)
     access = Access(found.data, facts, decision.obligations)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 from starlette.requests import Request
 
-from authz import Unavailable, beijing_date
+from authz import Refusal, Unavailable, beijing_date
 from billing.usage import Served
 from ops.delivery import holders, service
 from ops.delivery.access import key_of
@@ -18,7 +18,8 @@ from ops.delivery.query import DataQuery
 from ops.delivery.refusals import DataNotLoaded
 from ops.delivery.service import Permit
 
-TRIES = 4
+TRIES = 12
+"""How often a page is read anew because something about the key, the grant or the data changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,26 @@ async def page(parts: DeliveryParts, request: Request, resource_id: str, query: 
     """
     limits = await service.limit_rate(parts, request)
     key, counted = key_of(request), False
+    refusal: Refusal = Unavailable(part="delivery")
     for _ in range(TRIES):
-        holder = await holders.holder_of(parts, request, resource_id, query) if key else None
+        holder, remembered = None, False
+        if key:
+            holder, remembered = await holders.holder_of(parts, request, resource_id, query)
         if holder is None:
             permit = await service.permit(parts, request, resource_id, query, scope="rows", limits=limits)
             return await _open_page(permit, query)
-        shape = await holders.shape_of(parts, request, holder, query)
+        try:
+            shape = await holders.shape_of(parts, request, holder, query, final=not remembered)
+            after = _after(parts, shape.permit, query)
+        except Refusal as fault:
+            if not remembered:
+                raise
+            refusal = fault
+            parts.holders.drop(key or "", resource_id)  # nobody is refused for what is only remembered
+            continue
         if not counted:
             await service.limit_grant(parts, shape.permit.access)
             counted = True
-        after = _after(parts, shape.permit, query)
         try:
             row = await parts.lanes.fetchrow(
                 shape.sql, (*shape.params[:-1], after, holder.prefix, resource_id)
@@ -59,9 +70,8 @@ async def page(parts: DeliveryParts, request: Request, resource_id: str, query: 
         parts.holders.drop(key, resource_id)
         if row is None:
             parts.columns.forget()
-    if row is None:
-        raise DataNotLoaded
-    raise Unavailable(part="delivery")
+            refusal = DataNotLoaded()
+    raise refusal
 
 
 def _after(parts: DeliveryParts, permit: Permit, query: DataQuery) -> int:

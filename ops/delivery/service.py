@@ -74,6 +74,12 @@ class Permit:
         bounds = [one for one in rows if one is not None]
         return min(bounds, default=None)
 
+    @property
+    def bytes_bounded(self) -> bool:
+        """Whether the grant bounds bytes, so that they have to be reserved too."""
+        quota = self.access.obligations.quota
+        return quota is not None and (quota.bytes_day, quota.bytes_month, quota.bytes_life) != (None, None, None)
+
     def ask(self, columns: tuple[str, ...], rows: int, size: int = 0, keys: tuple[bytes, ...] = ()) -> Ask:
         """What to reserve; raises RowsPerCallExceeded."""
         grant = self.grant

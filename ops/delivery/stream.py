@@ -15,7 +15,7 @@ from billing.usage import Served
 from billing.usage.model import Outcome
 from ops.delivery.connections import Lease
 from ops.delivery.framing import Framing
-from ops.delivery.pump import pump
+from ops.delivery.pump import Overrun, pump
 from ops.delivery.watch import Running
 
 log = logging.getLogger("govopen.delivery")
@@ -33,13 +33,14 @@ class ClientStalled(Exception):
 
 @dataclass
 class Delivery:
-    """One delivery ready to begin. ``rows_max`` is what was reserved; ``settle`` is called exactly once."""
+    """One delivery ready to begin. ``rows_max`` and ``bytes_max`` were reserved; ``settle`` is called exactly once."""
 
     lease: Lease
     sql: str
     framing: Framing
     settle: Callable[[Served], asyncio.Future[None] | None]
     rows_max: int | None = None
+    bytes_max: int | None = None
     running: Running | None = None
     on_end: Callable[[], None] = lambda: None
 
@@ -97,6 +98,8 @@ class DataStream(Response):
         async def flush() -> None:
             nonlocal pieces, size, rows
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if delivery.bytes_max is not None and self._bytes + len(body) > delivery.bytes_max:
+                raise Overrun
             self._rows += rows
             self._bytes += len(body)
             pieces, size, rows = [], 0, 0
