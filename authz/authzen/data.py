@@ -24,7 +24,7 @@ KeySource = Callable[[asyncpg.Connection, str, datetime], Awaitable[str | None]]
 QuotaSource = Callable[[asyncpg.Connection, str, datetime], Awaitable[bool]]
 """``runtime.extras["quota_exhausted"]``: whether the grant's quota is used up at that time."""
 GrantsSource = Callable[..., Awaitable[Sequence[GrantFacts]]]
-"""``runtime.extras["grants_found"]``: ``(tx, *, resource_id, party_ids, after, limit)``, in the order of their ids."""
+"""``runtime.extras["grants_found"]``: ``(tx, *, resource_id, party_ids, grant_ids, after, limit)``, ordered by id."""
 KeysSource = Callable[..., Awaitable[Sequence[str]]]
 """``runtime.extras["keys_found"]``: ``(tx, *, resource_id, party_ids, after, limit)``, ids of keys in order."""
 
@@ -42,6 +42,15 @@ class DataDomain:
         self.asking = asking
         self._objects: dict[str, DataObject | None] = {}
         self._grants: dict[str, GrantFacts | None] = {}
+
+    async def fetch(self, wanted: Sequence[EvaluationRequest]) -> None:
+        """Fetch at once the grants that many questions are about."""
+        source = cast("GrantsSource | None", self.asking.runtime.extras.get("grants_found"))
+        ids = {one.subject_id for one in wanted if one.subject_type == "grant"} - self._grants.keys()
+        if source is None or len(ids) < 2:
+            return
+        for one in await source(self.asking.connection, grant_ids=ids, limit=len(ids)):
+            self._grants[one.id] = one
 
     async def decide(self, wanted: EvaluationRequest) -> Decision:
         data = await self._object(wanted.resource_id)

@@ -67,6 +67,9 @@ class Asking:
 class Domain(Protocol):
     """One type of resource. Candidates are ids in order, those after ``after``; each is then decided on its own."""
 
+    async def fetch(self, wanted: Sequence[EvaluationRequest]) -> None:
+        """Fetch at once what many questions need; each is then decided by itself."""
+
     async def decide(self, wanted: EvaluationRequest) -> Decision:
         """The decision; raises MayNotAsk (403) when the caller may not ask this."""
 

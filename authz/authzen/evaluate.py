@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -61,6 +62,18 @@ class Evaluator:
             error = {"status": refusal.status, "message": refusal.detail("en")}
             denied = Decision(Effect.DENY, policy_version(), (reason,))
             return {"decision": False, "context": {**_context(denied), "error": error}}
+
+    async def fetch(self, defaults: Mapping[str, Any], items: Sequence[Any]) -> None:
+        """Fetch at once what the items of a batch are about; those that cannot be read wait for their turn."""
+        by_type: dict[str, list[EvaluationRequest]] = {}
+        for item in items:
+            with suppress(Malformed):
+                wanted = EvaluationRequest.read(merged(defaults, item))
+                by_type.setdefault(wanted.resource_type, []).append(wanted)
+        for resource_type, found in by_type.items():
+            domain = self.domain(resource_type)
+            if domain is not None:
+                await domain.fetch(found)
 
     async def decide(self, wanted: EvaluationRequest) -> Decision:
         """The decision of the resource's domain; raises MayNotAsk (403)."""

@@ -17,6 +17,9 @@ class WorkDomain:
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
 
+    async def fetch(self, wanted: Sequence[EvaluationRequest]) -> None:
+        """Nothing is fetched: roles came with the caller."""
+
     async def decide(self, wanted: EvaluationRequest) -> Decision:
         if not self.asking.is_caller(wanted) and not self.asking.evaluates:
             raise MayNotAsk

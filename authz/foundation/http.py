@@ -52,7 +52,9 @@ def current_runtime(request: Request) -> Runtime:
     return runtime
 
 
-async def assigned_roles(tx: asyncpg.Connection, user_id: str) -> frozenset[tuple[Role, str]]:
+async def assigned_roles(
+    tx: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy, user_id: str
+) -> frozenset[tuple[Role, str]]:
     """Roles given to a person by assignment (``authz.role_assignment``); ends of assignments are honored."""
     rows = await tx.fetch(
         "SELECT role, organisation_id FROM authz.role_assignment WHERE user_id = $1 AND ended_at IS NULL",
@@ -68,7 +70,7 @@ async def optional_call(request: Request) -> Call | None:
     if not authorization:
         return None
     identity = await runtime.identities.identify(authorization)
-    async with runtime.snapshot() as connection:
+    async with runtime.pool.acquire() as connection:  # one statement is a snapshot by itself
         identity = identity.with_roles(await assigned_roles(connection, identity.user_id))
     return call_of(request, identity)
 

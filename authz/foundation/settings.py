@@ -25,6 +25,8 @@ class Settings:
     stripe_webhook_secret: str | None = None
     body_bytes_max: int = 1_000_000
     upload_bytes_max: int = 512_000_000
+    archive_folder: str | None = None
+    """Where months of usage that were moved out of the database are kept as files."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -42,4 +44,9 @@ class Settings:
             stripe_key=env.get("GOVOPEN_STRIPE_KEY") or None,
             stripe_api_base=env.get("GOVOPEN_STRIPE_API_BASE") or None,
             stripe_webhook_secret=env.get("GOVOPEN_STRIPE_WEBHOOK_SECRET") or None,
+            archive_folder=env.get("GOVOPEN_ARCHIVE") or _under(env.get("GOVOPEN_HOME"), "archive"),
         )
+
+
+def _under(home: str | None, name: str) -> str | None:
+    return os.path.join(home, name) if home else None

@@ -56,6 +56,7 @@ async def evaluate_many(request: Request, runtime: RuntimeDep, call: CallDep) ->
         evaluator = Evaluator(runtime, connection, call)
         if not items:
             return await evaluator.answer(EvaluationRequest.read(body))
+        await evaluator.fetch(body, items)
         answers: list[dict[str, Any]] = []
         for item in items:
             answers.append(await evaluator.answer_item(body, item))

@@ -15,13 +15,14 @@ WHERE = "($1::text IS NULL OR g.resource_id = $1) AND ($2::text[] IS NULL OR g.p
 
 
 async def grants_found(
-    tx: asyncpg.Connection, *, resource_id: str | None, party_ids: Iterable[str] | None, after: str = "",
-    limit: int = 200,
+    tx: asyncpg.Connection, *, resource_id: str | None = None, party_ids: Iterable[str] | None = None,
+    grant_ids: Iterable[str] | None = None, after: str = "", limit: int = 200,
 ) -> list[GrantFacts]:
-    """Facts of grants on the resource (None: on any) held by the parties (None: by any), in the order of their ids."""
+    """Facts of grants on the resource, held by the parties, of these ids (None: of any), in the order of their ids."""
     rows = await tx.fetch(
-        f"{SELECT} WHERE {WHERE} AND g.id > $3 ORDER BY g.id LIMIT $4",
-        resource_id, list(party_ids) if party_ids is not None else None, after, limit,
+        f"{SELECT} WHERE {WHERE} AND g.id > $3 AND ($4::text[] IS NULL OR g.id = ANY($4)) ORDER BY g.id LIMIT $5",
+        resource_id, list(party_ids) if party_ids is not None else None, after,
+        list(grant_ids) if grant_ids is not None else None, limit,
     )
     return [Grant.from_row(row).facts() for row in rows]
 

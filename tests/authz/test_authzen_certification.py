@@ -28,6 +28,9 @@ class Records:
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
 
+    async def fetch(self, wanted: Sequence[EvaluationRequest]) -> None:
+        """Everything is here."""
+
     async def decide(self, wanted: EvaluationRequest) -> Decision:
         if not self.asking.evaluates:
             raise MayNotAsk
