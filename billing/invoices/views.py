@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import asyncpg
@@ -10,13 +10,9 @@ import asyncpg
 from authz import NotFound
 from billing.lifecycles import INVOICE, InvoiceState
 from billing.money import yuan
-
-BEHIND = """
-FROM billing.usage_event e JOIN billing.billed_usage b ON b.invoice_id = $1 AND b.grant_id = e.subject
-WHERE e.number > b.after_number AND e.number <= b.up_to_number
-    AND e.time >= (to_date(b.usage_period, 'YYYY-MM')::timestamp AT TIME ZONE 'Asia/Shanghai')
-    AND e.time < ((to_date(b.usage_period, 'YYYY-MM') + interval '1 month') AT TIME ZONE 'Asia/Shanghai')
-"""
+from billing.periods import Period
+from billing.usage import reading
+from billing.usage.cloudevents import COUNTED
 
 
 def _document(row: asyncpg.Record) -> dict[str, Any]:
@@ -53,8 +49,12 @@ async def show(tx: asyncpg.Connection, invoice_id: str) -> dict[str, Any]:
         SELECT b.grant_id, b.usage_period, b.rows_total, b.calls_total,
             (SELECT count(*) FROM billing.usage_event e WHERE e.subject = b.grant_id
                 AND e.number > b.after_number AND e.number <= b.up_to_number
-                AND to_char(e.time AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM') = b.usage_period) AS events
-        FROM billing.billed_usage b WHERE b.invoice_id = $1 ORDER BY 1, 2
+                AND e.time >= billing.usage_month_start(to_date(b.usage_period, 'YYYY-MM'))
+                AND e.time < billing.usage_month_start((to_date(b.usage_period, 'YYYY-MM') + interval '1 month')::date))
+                AS events,
+            EXISTS (SELECT FROM billing.usage_archive a WHERE a.state = 'archived'
+                AND a.month = to_date(b.usage_period, 'YYYY-MM')) AS archived
+        FROM billing.billed_usage b WHERE b.invoice_id = $1 ORDER BY 1, 2, b.closed_period
         """,
         invoice_id,
     )
@@ -89,36 +89,70 @@ async def party_of(tx: asyncpg.Connection, invoice_id: str) -> str:
 
 
 async def usage_page(
-    tx: asyncpg.Connection, invoice_id: str, line: int | None, limit: int, after: int
+    tx: asyncpg.Connection, folder: str | None, invoice_id: str, line: int | None, limit: int, after: int
 ) -> list[dict[str, Any]]:
     """Usage events behind an invoice (or one line's grant and month), in the order they were recorded."""
+    return [_event(row) for row in await reading.page(
+        tx, folder, await behind(tx, invoice_id, line), after=after, limit=limit
+    )]
+
+
+async def behind(tx: asyncpg.Connection, invoice_id: str, line: int | None) -> list[reading.Span]:
+    """Which events stand behind an invoice or one of its lines: those between two closes, of grant and month.
+
+    Raises NotFound for a line that the invoice does not have. A flat fee has no events behind it.
+    """
+    if line is not None and not await tx.fetchval(
+        "SELECT EXISTS (SELECT FROM billing.invoice_line WHERE invoice_id = $1 AND line = $2)", invoice_id, line
+    ):
+        raise NotFound
     rows = await tx.fetch(
-        f"""
-        SELECT e.number, e.source, e.id, e.subject AS grant_id, e.time, e.resource_id, e.rows, e.calls, e.bytes,
-            b.usage_period
-        {BEHIND} AND e.number > $2 AND ($3::int IS NULL OR EXISTS (SELECT 1 FROM billing.invoice_line l
-            WHERE l.invoice_id = $1 AND l.line = $3 AND l.grant_id = e.subject AND l.usage_period = b.usage_period))
-        ORDER BY e.number LIMIT $4
+        """
+        SELECT b.* FROM billing.billed_usage b WHERE b.invoice_id = $1 AND ($2::int IS NULL OR EXISTS (
+            SELECT 1 FROM billing.invoice_line l WHERE l.invoice_id = $1 AND l.line = $2 AND l.kind <> 'flat'
+                AND l.grant_id = b.grant_id AND l.usage_period = b.usage_period))
         """,
-        invoice_id, after, line, limit,
+        invoice_id, line,
     )
-    return [dict(row) for row in rows]
+    found = []
+    for row in rows:
+        month = Period.parse(row["usage_period"])
+        found.append(reading.Span(
+            row["grant_id"], month.starts_at, month.ends_at, row["after_number"], row["up_to_number"]
+        ))
+    return found
 
 
-async def usage_csv(tx: asyncpg.Connection, invoice_id: str) -> AsyncIterator[str]:
-    """All usage events behind an invoice as CSV, a header first."""
-    yield "number,source,id,grant_id,usage_period,time,resource_id,rows,calls,bytes\r\n"
-    rows = tx.cursor(
-        f"SELECT e.number, e.source, e.id, e.subject, b.usage_period, e.time, e.resource_id, e.rows, e.calls, e.bytes"
-        f" {BEHIND} ORDER BY e.number",
-        invoice_id,
-    )
-    async for row in rows:
-        yield ",".join(_cell(value) for value in row.values()) + "\r\n"
+COLUMNS = ("number", "source", "id", "grant_id", "usage_period", "time", "resource_id", "rows", "calls", "bytes")
+CSV_PAGE = 20_000
+
+
+def _event(row: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {name: row[name] for name in ("number", "source", "id", "type", "time", "resource_id", *COUNTED)}
+    return facts | {
+        "grant_id": row["subject"], "usage_period": str(Period.of(row["time"])), "corrects_id": row["corrects_id"],
+    }
+
+
+async def usage_csv(
+    tx: asyncpg.Connection, folder: str | None, invoice_id: str, line: int | None = None
+) -> AsyncIterator[str]:
+    """All usage events behind an invoice, or one of its lines, as CSV, a header first."""
+    spans = await behind(tx, invoice_id, line)
+    yield ",".join((*COLUMNS, "corrects_id")) + "\r\n"
+    after = 0
+    while rows := await reading.page(tx, folder, spans, after=after, limit=CSV_PAGE):
+        found = [_event(row) for row in rows]
+        yield "".join(
+            ",".join(_cell(one[name]) for name in (*COLUMNS, "corrects_id")) + "\r\n" for one in found
+        )
+        after = found[-1]["number"]
 
 
 def _cell(value: Any) -> str:
     """Quoted where needed; text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    if value is None:
+        return ""
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
     if not isinstance(value, int) and text[:1] in ("=", "+", "-", "@", "\t"):
         text = "'" + text

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field, StrictInt, model_validator
 
-from authz import Body, CallDep, RuntimeDep, organisations_where
+from authz import Body, CallDep, Runtime, RuntimeDep, organisations_where
 from authz import once as only_once
 from billing.acting import Act, page
 from billing.invoices import credit, views
@@ -71,15 +71,48 @@ async def list_usage(
     async with runtime.snapshot() as tx:
         Act(tx, call, runtime.audit).require_sight("invoice:view", await views.party_of(tx, invoice_id))
         if format == "json":
-            return page(await views.usage_page(tx, invoice_id, line, limit + 1, cursor), limit, "number")
+            folder = runtime.settings.archive_folder
+            return page(await views.usage_page(tx, folder, invoice_id, line, limit + 1, cursor), limit, "number")
+        await views.behind(tx, invoice_id, line)
+    return _csv(runtime, invoice_id, line)
 
+
+def _csv(runtime: Runtime, invoice_id: str, line: int | None) -> StreamingResponse:
     async def body() -> AsyncIterator[str]:
         async with runtime.snapshot() as reading:
-            async for text in views.usage_csv(reading, invoice_id):
+            async for text in views.usage_csv(reading, runtime.settings.archive_folder, invoice_id, line):
                 yield text
 
-    name = f'attachment; filename="{invoice_id}-usage.csv"'
+    of_line = "" if line is None else f"-{line}"
+    name = f'attachment; filename="{invoice_id}{of_line}-usage.csv"'
     return StreamingResponse(body(), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": name})
+
+
+LineNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+
+
+@router.get("/v1/invoices/{invoice_id}/lines/{line}/usage", summary="账单行对应的用量 Usage behind a line")
+async def list_line_usage(
+    invoice_id: str, line: LineNumber, runtime: RuntimeDep, call: CallDep, limit: Limit = 100,
+    cursor: Annotated[int, Query(ge=0, le=2**62)] = 0,
+) -> dict[str, Any]:
+    """The usage events from which a line was rated, corrections among them, in the order they were recorded."""
+    async with runtime.snapshot() as tx:
+        Act(tx, call, runtime.audit).require_sight("invoice:view", await views.party_of(tx, invoice_id))
+        folder = runtime.settings.archive_folder
+        return page(await views.usage_page(tx, folder, invoice_id, line, limit + 1, cursor), limit, "number")
+
+
+@router.get("/v1/invoices/{invoice_id}/lines/{line}/usage.csv", response_model=None,
+            summary="下载账单行对应的用量 Download the usage behind a line")
+async def download_line_usage(
+    invoice_id: str, line: LineNumber, runtime: RuntimeDep, call: CallDep
+) -> StreamingResponse:
+    """The same as a CSV file, whole."""
+    async with runtime.snapshot() as tx:
+        Act(tx, call, runtime.audit).require_sight("invoice:view", await views.party_of(tx, invoice_id))
+        await views.behind(tx, invoice_id, line)
+    return _csv(runtime, invoice_id, line)
 
 
 class CreditLine(Body):

@@ -9,14 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from authz import CallDep, FieldError, InvalidInput, RuntimeDep, beijing_date, organisations_where
-from billing.usage import downloads, service
-from billing.usage.model import Quota, UsageTotals, month_of, next_month
+from billing.usage import downloads, eventstore, reading, service
+from billing.usage.model import UsageTotals, beijing_start, month_of, next_month
+from billing.usage.quota import Quota
 from billing.usage.service import SpanTotals
 from licensing import grants
 
 PERIOD = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 MONTHS_SHOWN = 13
 VIEW = "grant:view"
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2200, 1, 1)
 
 router = APIRouter(tags=["usage"])
 router.include_router(downloads.router)
@@ -67,17 +69,26 @@ async def list_events(
     runtime: RuntimeDep, call: CallDep, grant_id: str | None = None, period: str | None = None,
     cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """CloudEvents of a grant in the order they were recorded; of all grants for who may see them all."""
+    """CloudEvents of a grant in the order they were recorded; of all grants for who may see them all.
+
+    A grant's events of months that were moved out are read from their files; the list over all grants leaves them out.
+    """
     start, end = _period(period)
     async with runtime.snapshot() as tx:
         if grant_id is not None:
             await grants.view(tx, call, grant_id)
         elif organisations_where(call.identity, VIEW) is not None:
             raise InvalidInput([FieldError("grant_id", "missing", "必填项", "is required")])
-        found = await service.events(
-            tx, None if grant_id is None else [grant_id], period_start=start, period_end=end,
-            after=_after(cursor), limit=limit + 1,
-        )
+        if grant_id is None:
+            found = await service.events(
+                tx, None, period_start=start, period_end=end, after=_after(cursor), limit=limit + 1
+            )
+        else:
+            span = reading.Span(grant_id, beijing_start(start or FIRST_DAY), beijing_start(end or LAST_DAY))
+            rows = await reading.page(
+                tx, runtime.settings.archive_folder, [span], after=_after(cursor), limit=limit + 1
+            )
+            found = [eventstore.event_of_record(row) for row in rows]
     shown = found[:limit]
     following = str(shown[-1].number) if len(found) > limit else None
     return {"items": [one.as_document() for one in shown], "next": following}

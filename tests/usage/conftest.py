@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from authz import FixedClock, Role, Runtime, new_id
+from billing.testing.meter_history import DEFINED
 from billing.testing.operator import SOURCE, TYPE, Operator, OperatorMaker
 from ops import testing
 
@@ -45,3 +46,14 @@ def make_operator(
 @pytest.fixture
 async def operator(make_operator: OperatorMaker) -> Operator:
     return await make_operator()
+
+
+@pytest.fixture
+async def defined(
+    client: httpx.AsyncClient, token_for: Callable[..., dict[str, str]], give_role: Callable[..., Any]
+) -> None:
+    await give_role("officer-meters", Role.EXCHANGE_OFFICER, "pty_exchange")
+    for name, one in DEFINED.items():
+        body = {"title_zh": name, "title_en": name, **one}
+        answer = await client.put(f"/v1/meters/{name}", json=body, headers=token_for("officer-meters"))
+        assert answer.status_code == 200, answer.text
