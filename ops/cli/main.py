@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ops.cli import stack
+from ops.cli import search, stack
 from ops.cli.words import complain, say
 from ops.stack import StackError
 
@@ -48,9 +48,29 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("rest", nargs=argparse.REMAINDER)
     certificate = add("certificate", "离线校验登记凭证", "verify a certificate offline", _run_certificate)
     certificate.add_argument("rest", nargs=argparse.REMAINDER)
+    _add_search(add("search", "检索索引的状态与重建", "state and rebuild of the search index", search.run_status))
+    usage = add("usage", "用量事件按月归档与恢复", "move months of usage events out to files and back", _run_usage)
+    usage.add_argument("rest", nargs=argparse.REMAINDER)
     database = add("db", "升级业务数据库", "upgrade the service's database", _run_database)
     database.add_argument("verb", choices=["upgrade"])
     return top
+
+
+def _add_search(command: argparse.ArgumentParser) -> None:
+    verbs = command.add_subparsers(dest="verb", metavar=say("动作", "VERB"), required=True)
+    words = say("显示文档数、占用空间与重建进度", "show documents, disk and how far a rebuild is")
+    status = verbs.add_parser("status", help=words, description=words)
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(handler=search.run_status)
+    words = say("由 CKAN 数据库重建索引，旧索引照常服务", "build the index anew from CKAN while the old one serves")
+    rebuild = verbs.add_parser("rebuild", help=words, description=words)
+    rebuild.add_argument(
+        "--changed", action="store_true",
+        help=say("只重新生成有改动的数据集，其余沿用", "make only what was modified, take over the rest"),
+    )
+    rebuild.add_argument("--restart", action="store_true", help=say("放弃上次未完成的重建", "drop an unfinished one"))
+    rebuild.add_argument("--workers", type=int, help=say("进程数（默认处理器数）", "processes (one for each CPU)"))
+    rebuild.set_defaults(handler=search.run_rebuild)
 
 
 def _port(text: str) -> int:
@@ -83,6 +103,12 @@ def _run_certificate(arguments: argparse.Namespace) -> int:
     return run(arguments.rest)
 
 
+def _run_usage(arguments: argparse.Namespace) -> int:
+    from ops.cli.usage import main as run
+
+    return run(arguments.rest)
+
+
 def _run_database(_: argparse.Namespace) -> int:
     from ops.database import upgrade
 
@@ -91,7 +117,7 @@ def _run_database(_: argparse.Namespace) -> int:
     return 0
 
 
-PASS_THROUGH = ("demo", "audit", "certificate")
+PASS_THROUGH = ("demo", "audit", "certificate", "usage")
 """Commands that read their own options."""
 
 

@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -346,11 +346,11 @@ class Engine:
             self.rebuild.drop()
             self.rebuild = None
 
-    def finish_rebuild(self, since: int, gone: list[str]) -> int:
+    def finish_rebuild(self, since: int, alive: Set[str], foreign: Sequence[str]) -> int:
         """Let the next generation serve in place of the current one; how many documents it has."""
         if self.rebuild is None:
             raise SearchFault("No rebuild is under way", 409)
-        count = self.rebuild.finish(since, gone)
+        count = self.rebuild.finish(since, alive, foreign)
         old, self.current = self.current, self.rebuild.generation
         try:
             self.places.switch(self.current.folder)

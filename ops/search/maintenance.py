@@ -3,7 +3,7 @@
     GET  /rebuild                              the state
     POST /rebuild?action=start                 {"ranges": […], "datasets": n}; one that is under way is dropped
     POST /rebuild?action=add&range=k&since=s   {"documents": […], "same": [keys]}
-    POST /rebuild?action=finish&since=s        {"gone": [keys]}: the next generation serves
+    POST /rebuild?action=finish&since=s        {"site_id": …, "alive": [keys]}: the next generation serves
     POST /rebuild?action=drop
 """
 
@@ -13,10 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from tantivy import Occur, Query
 
 from ops.search.documents import prepare
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
+from ops.search.fields import EXACT, SEP, SEQUENCE
 from ops.search.parameters import Parameters, last
 
 MAX_RANGES = 100_000
@@ -35,8 +37,8 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
         return engine.drop_rebuild
     since = _number(parameters, "since")
     if action == "finish":
-        gone = _keys(given, "gone")
-        return lambda: engine.finish_rebuild(since, gone)
+        alive, foreign = set(_keys(given, "alive")), _foreign(engine, given.get("site_id"))
+        return lambda: engine.finish_rebuild(since, alive, foreign)
     if action != "add":
         raise SearchFault(f"Unknown action '{action[:50]}'")
     number, same = _number(parameters, "range"), _keys(given, "same")
@@ -52,6 +54,20 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
         engine.rebuild.add(number, since, prepared, same)
 
     return add
+
+
+def _foreign(engine: Engine, site: Any) -> list[str]:
+    """Keys of documents that CKAN's datasets do not account for: other entities, other sites."""
+    if not isinstance(site, str):
+        raise SearchFault("'site_id' is the site whose datasets were sent")
+    ours = [Query.term_query(engine.schema, EXACT, term, "basic") for term in (
+        f"entity_type{SEP}package", f"site_id{SEP}{site}",
+    )]
+    both = Query.boolean_query([(Occur.Must, one) for one in ours])
+    others = Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, both)])
+    snapshot = engine.snapshot()
+    hits = snapshot.searcher.search(others, max(1, snapshot.searcher.num_docs), order_by_field=SEQUENCE).hits
+    return snapshot.store.keys_of([sequence for sequence, _ in hits])
 
 
 def _object(body: bytes) -> dict[str, Any]:

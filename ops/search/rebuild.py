@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +116,22 @@ class Rebuild:
 
     # -- the end -----------------------------------------------------------------------------------------
 
-    def finish(self, since: int, gone: Sequence[str]) -> int:
+    def finish(self, since: int, alive: Set[str], foreign: Sequence[str]) -> int:
         """Bring the next generation level with the current one; how many documents it has.
 
-        ``gone`` are keys of datasets that CKAN no longer had when ``since`` was the last change.
+        ``alive`` are the keys of all datasets that CKAN has, read when ``since`` was the last change: what is not among
+        them goes. ``foreign`` are keys of documents that are no datasets of this site; they are taken over as they are.
         """
         missing = len(self.plan.get("ranges", [])) - len(self.done)
         if missing:
             raise SearchFault(f"{missing} ranges are missing", 409)
         if self.generation.gap is not None:
             raise SearchFault("The index of the rebuild is catching up; ask again", 503)
-        changed = set(self.source.store.changed_since(since))
+        keep = {*alive, *foreign, *self.source.store.changed_since(since)}
+        gone = [key for key in self.generation.store.live_keys() if key not in keep]
         with self.generation.transaction():
-            steps = self.generation.record(Change(keys=[key for key in gone if key not in changed]))
+            steps = self.generation.record(Change(keys=gone))
+            steps += self._lend(foreign)
             followed, more = self._follow()
         self._applied([*steps, *more], followed)
         self.generation.commit()

@@ -9,7 +9,7 @@ import ckan.plugins.toolkit as tk
 import click
 from ckan import model
 from ckanext.govopen import figures as counts
-from ckanext.govopen import outbox, publication
+from ckanext.govopen import outbox, publication, search_feed
 from ckanext.govopen.gateway import SYSTEM, ServiceProblem
 from ckanext.govopen.model import Publication
 
@@ -96,3 +96,22 @@ def figures() -> None:
         click.echo("the service is away: downloads are as they were", err=True)
     if outcome.failed or outcome.service_away:
         raise SystemExit(1)
+
+
+@govopen.command("search-feed")
+@click.argument("what", type=click.Choice(["start", "part", "finish"]))
+@click.option("--part", default=0, show_default=True, help="Which of the parts this process sends.")
+@click.option("--parts", default=1, show_default=True)
+@click.option("--changed", is_flag=True, help="Make only the documents of datasets that were modified since.")
+def feed_search(what: str, part: int, parts: int, changed: bool) -> None:
+    """Send the datasets for a rebuild of the search index; ``govopen search rebuild`` does all of it."""
+    service = search_feed.Service()
+    try:
+        if what == "start":
+            click.echo(search_feed.start(service))
+        elif what == "finish":
+            click.echo(search_feed.finish(service))
+        else:
+            click.echo(search_feed.feed(service, part, parts, changed))
+    except RuntimeError as problem:
+        raise click.ClickException(str(problem)) from problem

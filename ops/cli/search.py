@@ -1,0 +1,199 @@
+"""``search status`` and ``search rebuild``."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from ops.cli.words import complain, say, tell
+from ops.stack import Home, Stack, StackError, find
+from ops.stack.parts import Plan, ckan_command, ckan_env
+
+LOOK_S = 0.5
+LINE_S = 10.0
+"""Between two lines of progress where the output is no terminal."""
+WORKERS_MAX = 8
+
+
+class Address:
+    """The search service of a running stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        secret = base64.b64encode(f"ckan:{stack.home.secret('search')}".encode()).decode()
+        self._url = f"http://127.0.0.1:{stack.ports['search']}/solr/ckan/rebuild"
+        self._headers = {"Authorization": f"Basic {secret}"}
+
+    def state(self) -> dict[str, Any]:
+        request = urllib.request.Request(self._url, headers=self._headers)  # noqa: S310 - our own loopback address
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except (OSError, ValueError) as error:
+            raise StackError(
+                "search_silent", f"检索服务没有应答：{error}", f"The search service does not answer: {error}",
+                "运行 govopen status。", "Run govopen status.",
+            ) from error
+
+
+class Progress:
+    """One line that is kept up to date on a terminal, a line every ten seconds elsewhere."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total = total
+        self._from = done
+        self._begun = self._line = time.monotonic()
+        self._shown = ""
+
+    def show(self, done: int, *, last: bool = False) -> None:
+        now = time.monotonic()
+        rate = (done - self._from) / max(now - self._begun, 0.001)
+        share = done / self.total if self.total else 1.0
+        left = "0:00" if done >= self.total else _clock((self.total - done) / rate) if rate else "--:--"
+        text = say(
+            f"{done} / {self.total} 个数据集（{share:.1%}），{rate:.0f} 个/秒，剩余 {left}",
+            f"{done} / {self.total} datasets ({share:.1%}), {rate:.0f}/s, {left} left",
+        )
+        if sys.stdout.isatty():
+            print(f"\r{text.ljust(len(self._shown))}", end="\n" if last else "", flush=True)
+            self._shown = text
+        elif last or now - self._line >= LINE_S:
+            self._line = now
+            print(text, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _running() -> Stack:
+    stack = find(Home.at())
+    if stack is None:
+        raise StackError(
+            "not_running", "没有在运行的平台。", "No stack is running.", "先运行 govopen up。", "Run govopen up first."
+        )
+    return stack
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    """Exit code 0 when everything is there and served, 1 when something is missing or being built."""
+    stack = _running()
+    state = Address(stack).state()
+    size = sum(path.stat().st_size for path in (stack.home.path / "search").rglob("*") if path.is_file())
+    if arguments.json:
+        print(json.dumps({**state, "disk_bytes": size}, ensure_ascii=False, indent=1))
+        return int(bool(state["building"] or state["incomplete"] or state["full"]))
+    megabytes = f"{size / 1e6:.0f} MB"
+    tell(f"{state['documents']} 个文档，{megabytes}", f"{state['documents']} documents, {megabytes}")
+    if state["building"]:
+        done, total = state["building"]["done"], state["building"]["total"]
+        tell(f"正在由已存文档重建索引：{done} / {total}", f"The index is built from stored documents: {done} / {total}")
+    if state["incomplete"]:
+        complain(
+            "部分文档损坏，检索结果不完整。", "Some documents were damaged: searches find less than there is.",
+            "运行 govopen search rebuild。", "Run govopen search rebuild.",
+        )
+    if state["full"]:
+        complain(
+            "磁盘空间不足，拒绝写入。", "There is no room on the disk: writes are refused.", "腾出空间。", "Make room."
+        )
+    if state["rebuild"]:
+        done, total = state["rebuild"]["documents"], state["rebuild"]["datasets"]
+        tell(f"重建未完成：{done} / {total}", f"A rebuild is unfinished: {done} / {total}")
+    return int(bool(state["building"] or state["incomplete"] or state["full"]))
+
+
+def run_rebuild(arguments: argparse.Namespace) -> int:
+    """Build the index anew from CKAN's database while the old one serves; goes on where it was interrupted."""
+    stack = _running()
+    address = Address(stack)
+    rebuild = address.state()["rebuild"]
+    if rebuild is None or arguments.restart:
+        tell("正在统计数据集…", "Counting datasets…")
+        _feed(stack, "start")
+        rebuild = address.state()["rebuild"]
+    else:
+        tell("继续上次未完成的重建。", "Going on with the rebuild that was interrupted.")
+    parts = max(1, min(arguments.workers or os.cpu_count() or 1, WORKERS_MAX, len(rebuild["ranges"]) or 1))
+    progress = Progress(rebuild["datasets"], rebuild["documents"])
+    options = ["--parts", str(parts), *(["--changed"] if arguments.changed else [])]
+    workers = [_start(stack, "part", "--part", str(part), *options) for part in range(parts)]
+    try:
+        while any(worker.poll() is None for worker in workers):
+            time.sleep(LOOK_S)
+            state = address.state()["rebuild"]
+            if state is not None:
+                progress.show(state["documents"])
+    except KeyboardInterrupt:
+        print()
+        tell("已中断；再次运行即从中断处继续。", "Interrupted; run it again to go on.")
+        return 130
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.terminate()
+        outputs = [worker.communicate()[0] for worker in workers]
+    if any(worker.returncode for worker in workers):
+        said = _last_line(_log(stack))
+        complain(
+            f"重建中断：{said}", f"The rebuild stopped: {said}", "排除原因后再次运行，将从中断处继续。",
+            "Run it again when the cause is gone; it goes on where it stopped.",
+        )
+        return 1
+    failed = sum(_last_number(text) for text in outputs)
+    count = _last_number(_feed(stack, "finish"))
+    progress.show(rebuild["datasets"], last=True)
+    tell(f"完成：{count} 个文档已启用。", f"Done: {count} documents serve now.")
+    if failed:
+        complain(
+            f"{failed} 个数据集无法生成文档，沿用原有文档。", f"{failed} datasets failed; they keep their documents.",
+            f"原因见 {_log(stack)}。", f"See {_log(stack)}.",
+        )
+    return 0
+
+
+def _log(stack: Stack) -> Path:
+    """What CKAN says while it makes documents."""
+    return stack.home.logs / "search-rebuild.log"
+
+
+def _start(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
+    plan = Plan(stack.home, int(stack.state["port"]), stack.ports, stack.site_url)
+    with _log(stack).open("a", encoding="utf-8") as log:
+        return subprocess.Popen(
+            ckan_command(stack.home, "govopen", "search-feed", *arguments), env=ckan_env(plan, "search-feed"),
+            stdout=subprocess.PIPE, stderr=log, text=True, cwd=stack.home.path,
+        )
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else ""
+
+
+def _feed(stack: Stack, *arguments: str) -> str:
+    process = _start(stack, *arguments)
+    output, _ = process.communicate()
+    if process.returncode:
+        said = _last_line(_log(stack))
+        raise StackError(
+            "search_feed", f"CKAN 没有完成：{said}", f"CKAN did not do it: {said}",
+            f"查看 {_log(stack)}。", f"See {_log(stack)}.",
+        )
+    return output
+
+
+def _last_number(text: str) -> int:
+    words = text.split()
+    return int(words[-1]) if words and words[-1].isdecimal() else 0
