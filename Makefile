@@ -30,7 +30,7 @@ doctor: install ## 检查问题 / find what is wrong
 	@$(BIN)/govopen doctor $(ARGS)
 
 ##@ 开发 / Develop
-.PHONY: install install-dev test test-slow test-oracle lint bench translations clean
+.PHONY: install install-dev test test-slow test-oracle fuzz-search lint bench translations clean
 install: $(STAMP) translations ## 建立 .venv 并安装 / make .venv and install
 
 install-dev: $(DEV_STAMP) translations ## 另装测试与检查工具 / also the tools for tests and lint
@@ -43,6 +43,9 @@ test-slow: install-dev ## 慢测试 / the slow tests
 
 test-oracle: install-dev ## 搜索结果与 Solr 9 对照，需要 Java；ARGS=5000 问题数 / the search's answers against Solr 9, needs Java
 	@GOVOPEN_TEST_ORACLE="$(or $(ARGS),3000)" $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_oracle.py
+
+fuzz-search: install-dev ## 搜索服务模糊测试；ARGS="--minutes 10" / hostile requests to the search service
+	@$(BIN)/python -m ops.search.fuzz --guided $(ARGS)
 
 lint: install-dev ## ruff、mypy、import-linter、策略检查 / and the policies
 	@$(BIN)/ruff check .
