@@ -87,9 +87,8 @@ class Compiler:
     def _bool(self, node: nodes.Bool, *, top: bool = False) -> Query | None:
         clauses: list[tuple[Occur, Query]] = []
         for occur, child in node.clauses:
-            if occur is Occur.MUST_NOT and _only_excludes(child):
-                continue
-            compiled = self._node(child)
+            nothing = occur is Occur.MUST_NOT and _only_excludes(child)
+            compiled = Query.empty_query() if nothing else self._node(child)
             if compiled is not None:
                 clauses.append((occur, compiled))
         if not clauses:
