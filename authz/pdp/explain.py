@@ -87,10 +87,32 @@ def explain(facts: Mapping[str, Any], policies: PolicySet | None = None) -> dict
     codes = [str(code) for code in answer.get("reasons", ())]
     return {
         "policy_version": version.version, "effect": answer["effect"],
-        "reasons": sorted(codes, key=list(CATALOGUE).index),
+        "reasons": sorted(codes, key=list(CATALOGUE).index), "sentences": _sentences(facts, codes),
         "checks": [_told(engine, check, facts, codes) for check in CHECKS if _there(engine, check, facts)],
         "fields": _fields(facts, answer),
     }
+
+
+def _sentences(facts: Mapping[str, Any], codes: Sequence[str]) -> list[dict[str, str]]:
+    """Each reason with its sentence and next step, in order of precedence."""
+    grant, asked = facts.get("grant") or {}, facts.get("fields") or []
+    fields = facts["object"].get("fields") or {}
+    words = {
+        "resource_id": facts["object"].get("resource_id", ""), "grant_id": grant.get("id", ""),
+        "channel": facts.get("channel", ""), "purpose": facts.get("purpose") or "",
+        "granted_purpose": grant.get("purpose", ""), "valid_from_on": str(grant.get("valid_from", ""))[:10],
+        "valid_until_on": str(grant.get("valid_until", ""))[:10],
+        "fields_unknown": "、".join(name for name in asked if name not in fields),
+        "fields_refused": "、".join(name for name in asked if name in fields),
+        "fields_query": ",".join(name for name in asked if name in fields),
+    }
+    return [
+        {
+            "code": code, "zh": CATALOGUE[code].zh.format(**words), "en": CATALOGUE[code].en.format(**words),
+            "next_zh": CATALOGUE[code].next_zh.format(**words), "next_en": CATALOGUE[code].next_en.format(**words),
+        }
+        for code in sorted(codes, key=list(CATALOGUE).index)
+    ]
 
 
 def _rule(engine: EmbeddedEngine, name: str, facts: Mapping[str, Any]) -> Any:

@@ -75,6 +75,10 @@ class Desk:
         ), (
             "roles", tk._("Roles"), "/staff/roles", self.may("role:view"),
         ), (
+            "policies", tk._("Access policies"), "/staff/policies", self.may("policy:view"),
+        ), (
+            "decisions", tk._("Access decisions"), "/decisions", self.may("decision:evaluate"),
+        ), (
             "department", tk._("Data of my department"), "/department/data", self.may("data:load"),
         )]
         return [{"name": name, "label": label, "url": govopen_link(path)} for name, label, path, on in found if on]

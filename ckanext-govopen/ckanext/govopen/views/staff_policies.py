@@ -1,0 +1,98 @@
+"""``/staff/policies``: versions of the policies, what they change, what they would have changed, who decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+from ckanext.govopen.gateway import ServiceProblem, segment
+from ckanext.govopen.views.staff_base import Desk, Typed, field_errors, gone, is_stale, staff_page
+from ckanext.govopen.views.why import channel_words
+from flask import Blueprint
+
+blueprint = Blueprint("govopen_staff_policies", __name__)
+PAGE = 30
+
+
+@blueprint.get("/staff/policies")
+@staff_page
+def policies(desk: Desk) -> Any:
+    """The version in force, its files, and versions newest first."""
+    found = desk.gateway.get("/v1/policies", limit=PAGE, cursor=tk.request.args.get("cursor") or None)
+    return desk.page(
+        "policies.html", "policies", items=found["items"], next=found["next"], in_force=found["in_force"],
+        release=found["release"], files=found["files"], can_propose=desk.may("policy:propose"),
+        can_approve=desk.may("policy:approve"), errors={}, typed={},
+    )
+
+
+@blueprint.get("/staff/policies/new")
+@staff_page
+def new(desk: Desk) -> Any:
+    """One file of the policies in force, to be changed."""
+    return _form(desk, tk.request.args.get("file", ""))
+
+
+def _form(desk: Desk, path: str, typed: Typed | None = None, problem: ServiceProblem | None = None) -> Any:
+    found = desk.gateway.get("/v1/policies/files/" + "/".join(map(segment, path.split("/"))))
+    errors = field_errors(problem, lambda name: "text" if name.startswith("files.") else name) if problem else {}
+    return desk.page(
+        "policy_form.html", "policies", path=path, text=typed.form.get("text", "") if typed else found["text"],
+        reason=typed.text("reason") if typed else "", version=found["policy_version"], errors=errors, refusal=problem,
+    )
+
+
+@blueprint.post("/staff/policies/new")
+@staff_page
+def propose(desk: Desk) -> Any:
+    """Propose the changed file. A browser sends line ends of two signs; files have one."""
+    typed = Typed()
+    path = typed.text("file")
+    text = str(typed.form.get("text", "")).replace("\r\n", "\n")
+    try:
+        made = desk.gateway.post("/v1/policies", {"files": {path: text}, "reason": typed.text("reason")})
+    except ServiceProblem as problem:
+        return _form(desk, path, typed, problem)
+    return gone(f"/staff/policies/{segment(made['id'])}", tk._("Proposed. Somebody else decides on it."))
+
+
+def _show(desk: Desk, version_id: str, typed: Typed | None = None, problem: ServiceProblem | None = None) -> Any:
+    item = desk.gateway.get(f"/v1/policies/{segment(version_id)}")
+    simulation = None
+    if item["state"] == "proposed":
+        simulation = desk.gateway.post(f"/v1/policies/{segment(version_id)}/simulate")
+    return desk.page(
+        "policy.html", "policies", item=item, simulation=simulation, channels=channel_words(),
+        can_decide=desk.may("policy:approve"), reason=typed.text("reason") if typed else "",
+        errors=field_errors(problem) if problem else {}, refusal=problem, stale=is_stale(problem),
+    )
+
+
+@blueprint.get("/staff/policies/<version_id>")
+@staff_page
+def show(desk: Desk, version_id: str) -> Any:
+    """One version: its differences; of a proposed one what it would change."""
+    return _show(desk, version_id)
+
+
+@blueprint.post("/staff/policies/<version_id>")
+@staff_page
+def decide(desk: Desk, version_id: str) -> Any:
+    """Approve, reject, or put an earlier version back."""
+    typed = Typed()
+    act = typed.text("act")
+    address = f"/v1/policies/{segment(version_id)}"
+    try:
+        if act == "roll-back":
+            desk.gateway.post(f"{address}/roll-back", {"reason": typed.text("reason")})
+        elif act in ("approve", "reject"):
+            desk.gateway.post(f"{address}/{act}", {"version": typed.version, "reason": typed.text("reason")})
+        else:
+            return _show(desk, version_id)
+    except ServiceProblem as problem:
+        if version_id == "release":
+            raise
+        return _show(desk, version_id, typed, problem)
+    said = {"approve": tk._("The version is in force."), "reject": tk._("The version is rejected."),
+            "roll-back": tk._("The earlier version is in force again.")}[act]
+    return gone("/staff/policies", said)
