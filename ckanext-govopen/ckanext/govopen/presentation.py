@@ -11,7 +11,8 @@ from ckanext.govopen import dictionary, vocabularies
 from ckanext.govopen.helpers.pages import _instant, govopen_date, govopen_link
 
 Dataset = dict[str, Any]
-OPEN_FORMATS = {"CSV": "csv", "JSONL": "jsonl", "JSON": "json"}
+OPEN_FORMATS = {"CSV": "csv", "Excel": "xlsx", "JSON": "json"}
+"""Formats that get a button; all of them are in the list of files."""
 """Name on the button -> value of ``format`` in the address."""
 
 
@@ -130,9 +131,25 @@ def access(resource: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     if resource.get("datastore_active"):
         return {"kind": "open", "apply_url": None, "downloads": [
             {"label": label, "url": data_url(resource["id"], format=parameter)}
-            for label, parameter in OPEN_FORMATS.items()]}
+            for label, parameter in OPEN_FORMATS.items()],
+            "files": _files(resource["id"]), "files_url": f"{data_url(resource['id'])}/files"}
     download = {"label": str(resource.get("format") or tk._("File")).upper(), "url": resource.get("url") or ""}
     return {"kind": "open", "apply_url": None, "downloads": [download] if _is_web(download["url"]) else []}
+
+
+def _files(resource_id: str) -> list[dict[str, str]]:
+    """Every format of an open table; which are ready, their size and checksum the service's listing tells."""
+    uses = (
+        ("csv", "CSV", tk._("Databases and most programs (UTF-8)")),
+        ("xlsx", "Excel (XLSX)", tk._("Spreadsheets")),
+        ("json", "JSON", tk._("Programs and web pages")),
+        ("jsonl", "JSON Lines", tk._("Programs, row by row")),
+        ("parquet", "Parquet", tk._("Analysis: small, with types")),
+        ("arrow", "Arrow", tk._("Analysis: without conversion, with types")),
+        ("geojson", "GeoJSON", tk._("Maps")),
+    )
+    return [{"format": name, "label": label, "use": use, "url": data_url(resource_id, format=name)}
+            for name, label, use in uses]
 
 
 def _is_web(url: str) -> bool:
