@@ -20,6 +20,7 @@ from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of, sequence_of
 from ops.search.mm import minimum_should_match
 from ops.search.nodes import Joker, Node, Occur
+from ops.search.ranges import beginning_with, by_column
 from ops.search.regex import rewrite
 from ops.search.schema import Kind, field_of
 
@@ -217,7 +218,7 @@ class Compiler:
         place = sequence_of(place)
         if len(terms) == 1:
             return Query.term_query(self.schema, place, prefix + terms[0][1], "position")
-        words = [(at, prefix + term) for at, term in terms]
+        words: list[str | tuple[int, str]] = [(at, prefix + term) for at, term in terms]
         if not slop or len(words) == 2:
             return Query.phrase_query(self.schema, place, words, slop)
         pairs = [[one, two] for at, one in enumerate(words) for two in words[at + 1 : at + 1 + NEIGHBOURS]]
@@ -272,7 +273,8 @@ class Compiler:
             elif bound is not None and kind.is_text:
                 bound = analysis.wildcard_form(bound, kind)
             bounds.append(bound)
-        return self._between(place, prefix, bounds[0], bounds[1], node)
+        found = by_column(name, bounds[0], bounds[1], node.include_lower, node.include_upper)
+        return _alike(found) if found else self._between(place, prefix, bounds[0], bounds[1], node)
 
     def _between(self, place: str, prefix: str, low: str | None, high: str | None, node: nodes.Range) -> Query:
         """All terms of a field between two, read from the term dictionary."""
@@ -296,6 +298,9 @@ class Compiler:
     def _wildcard(self, name: str, kind: Kind, node: nodes.Wildcard) -> Query:
         if len(node.pattern) > MAX_PATTERN:
             raise SearchFault(f"A wildcard may have {MAX_PATTERN} characters")
+        begun = beginning_with(name, node)
+        if begun is not None:
+            return _alike(begun)
         place, prefix = place_of(name)
         parts: list[str | Joker] = []
         for item in node.pattern:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import product
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +130,37 @@ def test_many_ties_are_settled_by_the_next_keys_and_pages_meet(
     for start in range(0, len(names), 37):
         page = catalogue.names(query, sort=order, start=str(start), rows="20")
         assert page == names[start : start + 20]
+
+
+BOUNDS = ("abc", "b-1", "b_2", "TO", "气候", "q w")
+
+
+@pytest.mark.parametrize("field", ["name", "title_string", "owner_org"])
+def test_ranges_and_beginnings_of_strings_are_those_of_their_characters(tmp_path: Path, field: str) -> None:
+    opened = Catalogue(tmp_path)
+    texts = ["abc", "abd", "abc-d", "b-1", "b_2", "bcd", "气候", "气候站", "环境", "Zed", "q w e", "TO", "9", "zz"]
+    documents = [dataset(f"n{at}") for at in range(len(texts))]
+    for document, text in zip(documents, texts, strict=True):
+        document[field] = text
+    opened.add(*documents, dataset("n-none"))
+    opened.delete("n1")
+    values = {f"n{at}": text for at, text in enumerate(texts) if at != 1}
+    if field != "owner_org":
+        values["n-none"] = "n-none"
+    for low, high in product((*BOUNDS, None), (*BOUNDS, None)):
+        for left, right in ("[]", "[}", "{]", "{}"):
+            shown = [f'"{bound}"' if bound else "*" for bound in (low, high)]
+            expected = {
+                text for text in values.values()
+                if (low is None or (text >= low if left == "[" else text > low))
+                and (high is None or (text <= high if right == "]" else text < high))
+            }
+            asked = f"{field}:{left}{shown[0]} TO {shown[1]}{right}"
+            found = {values.get(one["id"].removeprefix("id-")) for one in opened.answer(
+                asked, fl="id", rows="100")["response"]["docs"]}
+            assert found == expected, asked
+    for begin in BOUNDS:
+        begun = {values.get(one["id"].removeprefix("id-")) for one in opened.answer(
+            f"{field}:{begin.replace(' ', chr(92) + ' ')}*", fl="id", rows="100")["response"]["docs"]}
+        assert begun == {text for text in values.values() if text.startswith(begin)}, begin
+    opened.close()
