@@ -127,7 +127,9 @@ def _database_refusal(error: asyncpg.PostgresError) -> Refusal | None:
     """What the database refuses because of what the caller sent; None for faults of our own."""
     if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
         return BadRequest(what="U+0000 / invalid text")
-    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError):
+    if isinstance(
+        error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError
+    ):
         return Unavailable(part="PostgreSQL")
     return None
 

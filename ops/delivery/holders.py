@@ -8,6 +8,7 @@ announcement, and a page costs one round trip.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -81,6 +82,31 @@ async def holder_of(
     known = parts.holders.get(key, resource_id, now)
     if isinstance(known, Holder):
         return known, True
+    return await _loaded(parts, request, resource_id, query, key, prefix)
+
+
+async def _loaded(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, key: str, prefix: str
+) -> tuple[Holder | None, bool]:
+    """Read the facts once for all who ask at the same moment. A refusal is only for the one who read them."""
+    loading = parts.holders.loading
+    name = parts.holders.name(key, resource_id)
+    other = loading.get(name)
+    if other is not None:
+        await asyncio.wait([other])
+        if not other.cancelled() and other.exception() is None:
+            joined: Holder | None = other.result()
+            return joined, True
+    own = asyncio.ensure_future(_load(parts, request, resource_id, query, key, prefix))
+    loading[name] = own
+    own.add_done_callback(lambda done: loading.pop(name, None) if loading.get(name) is done else None)
+    return await own, False
+
+
+async def _load(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, key: str, prefix: str
+) -> Holder | None:
+    now = parts.runtime.clock.now()
     ends = time.monotonic() + min(KEPT_S, COLUMNS_KEPT_S)
     async with acquired(parts.runtime.pool) as connection:
         stamp = await _stamp(connection, prefix, resource_id)
@@ -90,13 +116,12 @@ async def holder_of(
         await service.decide_without_rows(parts, request, resource_id, query, "rows")
         raise
     if found.held is None:
-        return None, False
+        return None
     midnight = beijing_start(beijing_date(now) + timedelta(days=1))
     ending = [one for one in (found.held.facts.valid_until, found.held.key.expires_at) if one is not None and one > now]
-    since = max(now, found.held.facts.valid_from) if found.held.facts.valid_from <= now else now
-    holder = Holder(found, prefix, stamp or "", since, min(midnight, *ending), ends)
+    holder = Holder(found, prefix, stamp or "", now, min(midnight, *ending), ends)
     parts.holders.keep(key, resource_id, holder)
-    return holder, False
+    return holder
 
 
 async def _stamp(connection: asyncpg.Connection, prefix: str, resource_id: str) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 HOLDERS_MAX = 2_000
 
@@ -20,19 +21,20 @@ class Holders:
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, str], Known] = {}
+        self.loading: dict[tuple[bytes, str], asyncio.Future[Any]] = {}
 
     @staticmethod
-    def _name(key: str, resource_id: str) -> tuple[bytes, str]:
+    def name(key: str, resource_id: str) -> tuple[bytes, str]:
         return hashlib.sha256(key.encode()).digest(), resource_id
 
     def get(self, key: str, resource_id: str, now: datetime) -> Known | None:
-        holder = self._known.get(self._name(key, resource_id))
+        holder = self._known.get(self.name(key, resource_id))
         return holder if holder is not None and holder.fresh(now) else None
 
     def drop(self, key: str, resource_id: str) -> None:
-        self._known.pop(self._name(key, resource_id), None)
+        self._known.pop(self.name(key, resource_id), None)
 
     def keep(self, key: str, resource_id: str, holder: Known) -> None:
         if len(self._known) >= HOLDERS_MAX:
             self._known.clear()
-        self._known[self._name(key, resource_id)] = holder
+        self._known[self.name(key, resource_id)] = holder

@@ -7,8 +7,9 @@ need one. Plans are made once per statement, for a page is always read in the or
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,7 @@ WAIT_S = 5.0
 READ_S = 30.0
 
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
@@ -64,6 +65,19 @@ class Lanes:
                 if connection is not None:
                     self._give(connection)
         raise Unavailable(part="PostgreSQL")
+
+    async def open(self) -> None:
+        """Have one connection ready before it is needed."""
+        self._give(await self._take())
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for a moment; raises Busy when none becomes free in time."""
+        connection = await self._take()
+        try:
+            yield connection
+        finally:
+            self._give(connection)
 
     async def _take(self) -> asyncpg.Connection:
         while True:

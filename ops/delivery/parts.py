@@ -13,7 +13,6 @@ import asyncpg
 from authz import Runtime, Unavailable, objects, open_pool
 from billing.usage import UsageRecorder
 from licensing import grants
-from ops.delivery.connections import acquired
 from ops.delivery.cursors import Cursors
 from ops.delivery.decisions import DecisionLog
 from ops.delivery.files import Files, FileStore
@@ -68,6 +67,7 @@ class DeliveryParts:
     cursors: Cursors
     decisions: DecisionLog
     lanes: Lanes
+    watching: Lanes
     holders: Holders
     files: Files
     columns: Columns = field(default_factory=Columns)
@@ -104,9 +104,11 @@ async def _open(runtime: Runtime) -> DeliveryParts:
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(runtime.settings.database_url, timeout=5)
 
+    watching = Lanes(connector(runtime.settings.database_url), 1)
+
     async def standing(running: Iterable[Under]) -> set[Under]:
         wanted, now = list(running), runtime.clock.now()
-        async with acquired(runtime.pool, 0.3) as connection:
+        async with watching.held() as connection:  # one of its own: a rush of callers must not blind it
             good = await standing_grants(connection, {one[0] for one in wanted}, now)
             live = await grants.live_keys(connection, {one[2] for one in wanted if one[2]}, now)
             there = {
@@ -116,13 +118,15 @@ async def _open(runtime: Runtime) -> DeliveryParts:
         return {one for one in wanted if one[0] in good and one[1] in there and (one[2] is None or one[2] in live)}
 
     watch = GrantWatch(connect, standing)
+    await watching.open()
     watch.start()
     decisions = DecisionLog(runtime.pool)
     decisions.start()
     return DeliveryParts(
         runtime=runtime, recorder=recorder, watch=watch, restricted=pool,
         limiter=Limiter(runtime.redis), rates=Rates.from_env(), cursors=Cursors.of(runtime.signing_key),
-        decisions=decisions, lanes=Lanes(connector(runtime.settings.database_url)), holders=Holders(),
+        decisions=decisions, lanes=Lanes(connector(runtime.settings.database_url)), watching=watching,
+        holders=Holders(),
         files=Files(FileStore.from_env()),
     )
 
@@ -137,6 +141,7 @@ async def close_delivery(runtime: Runtime) -> None:
         await parts.decisions.close()
         await parts.limiter.close()
         await parts.lanes.close()
+        await parts.watching.close()
         try:
             await asyncio.wait_for(parts.restricted.close(), 5)
         except TimeoutError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -12,6 +14,10 @@ import pytest
 from authz import Runtime
 from ops.app import build_app
 from ops.delivery import close_delivery
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "kills")]
+"""Where helpers of these tests are found: tests are no packages."""
 
 
 @pytest.fixture
