@@ -13,6 +13,8 @@ import billing.jobs
 import licensing.jobs
 import ops.jobs
 from authz import Job, Runtime, Settings
+from ops.delivery import close_delivery
+from ops.delivery.exports.make import close_exports
 from ops.runtime import open_runtime, refresh_clock
 
 log = logging.getLogger("govopen.worker")
@@ -45,16 +47,20 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_runtime(Settings.from_env()) as runtime:
         due = {job.name: 0.0 for job in all_jobs()}
-        while not stop.is_set():
-            await refresh_clock(runtime)
-            for job in all_jobs():
-                if due[job.name] <= time.monotonic() and not stop.is_set():
-                    await run_once(runtime, job)
-                    due[job.name] = time.monotonic() + job.every_s
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=0.25)
-            except TimeoutError:
-                continue
+        try:
+            while not stop.is_set():
+                await refresh_clock(runtime)
+                for job in all_jobs():
+                    if due[job.name] <= time.monotonic() and not stop.is_set():
+                        await run_once(runtime, job)
+                        due[job.name] = time.monotonic() + job.every_s
+                try:
+                    await asyncio.wait_for(stop.wait(), timeout=0.25)
+                except TimeoutError:
+                    continue
+        finally:
+            await close_exports(runtime)
+            await close_delivery(runtime)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ async def _metered(
     """Count, check the format, reserve: in this order, so that nothing is reserved that cannot be sent."""
     parts = permit.parts
     parts.watch.add(running)
-    rows, size = await _count_rows(lease, compiled, permit.rows_max, sizes=permit.bytes_bounded)
+    rows, size = await count_rows(lease, compiled, permit.rows_max, sizes=permit.bytes_bounded)
     ask = permit.ask(compiled.columns, rows, size)
     framing = None
     if permit.rows_max is None or rows <= permit.rows_max:
@@ -220,7 +220,7 @@ def _count_open(permit: Permit) -> Callable[[Served], asyncio.Future[None] | Non
     return settle
 
 
-async def _count_rows(
+async def count_rows(
     lease: Lease, compiled: CompiledQuery, most: int | None, *, sizes: bool = False
 ) -> tuple[int, int]:
     """Exactly the rows that will be sent, read in the snapshot they will be sent from; with ``sizes`` also bytes.

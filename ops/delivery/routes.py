@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from authz import NotFound, Runtime, RuntimeDep
 from ops.delivery import documents, downloads, key_routes, listing, pages, service
 from ops.delivery.downloads import compiled_for, headers_of, media_type
+from ops.delivery.exports import routes as exports
 from ops.delivery.loading import routes as loading
 from ops.delivery.negotiate import preferred_format
 from ops.delivery.parts import delivery_of
@@ -20,6 +21,7 @@ PURPOSE_HEADER = "x-govopen-purpose"
 router = APIRouter(tags=["delivery"])
 router.include_router(loading.router)
 router.include_router(key_routes.router)
+router.include_router(exports.router)
 
 
 def _known_shape(resource_id: str) -> str:

@@ -120,10 +120,11 @@ async def look_up(parts: DeliveryParts, request: Request, resource_id: str) -> F
     key = key_of(request)
     if held is not None and key is not None:
         parts.proven.add(key)
-    return await _with_rows(parts, data, held)
+    return await with_rows(parts, data, held)
 
 
-async def _with_rows(parts: DeliveryParts, data: DataObject, held: Held | None) -> Found:
+async def with_rows(parts: DeliveryParts, data: DataObject, held: Held | None) -> Found:
+    """The object with the columns and the version of its rows. Raises DataNotLoaded."""
     kind, schema, table = location_of(data)
     pool = parts.restricted if kind == "restricted" else parts.datastore
     columns = parts.columns.known(schema, table)
