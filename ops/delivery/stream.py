@@ -72,6 +72,7 @@ class DataStream(Response):
                 outcome = "client_left"
         finally:
             left.cancel()
+            copying.cancel()  # before counting: not a piece more is handed over
             settled = self.delivery.settle(Served(self._rows, self._bytes, outcome))
             self.delivery.on_end()
             await asyncio.shield(self._release(copying, outcome))
