@@ -65,8 +65,8 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     words = say("由 CKAN 数据库重建索引，旧索引照常服务", "build the index anew from CKAN while the old one serves")
     rebuild = verbs.add_parser("rebuild", help=words, description=words)
     rebuild.add_argument(
-        "--changed", action="store_true",
-        help=say("只重新生成有改动的数据集，其余沿用", "make only what was modified, take over the rest"),
+        "--full", action="store_true",
+        help=say("逐个重新生成文档，不沿用核对无误的", "make every document, also those found right"),
     )
     rebuild.add_argument("--restart", action="store_true", help=say("放弃上次未完成的重建", "drop an unfinished one"))
     rebuild.add_argument("--workers", type=int, help=say("进程数（默认处理器数）", "processes (one for each CPU)"))

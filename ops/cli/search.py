@@ -127,7 +127,7 @@ def run_rebuild(arguments: argparse.Namespace) -> int:
         tell("继续上次未完成的重建。", "Going on with the rebuild that was interrupted.")
     parts = max(1, min(arguments.workers or os.cpu_count() or 1, WORKERS_MAX, len(rebuild["ranges"]) or 1))
     progress = Progress(rebuild["datasets"], rebuild["documents"])
-    options = ["--parts", str(parts), *(["--changed"] if arguments.changed else [])]
+    options = ["--parts", str(parts), *(["--full"] if arguments.full else [])]
     workers = [_start(stack, "part", "--part", str(part), *options) for part in range(parts)]
     try:
         while any(worker.poll() is None for worker in workers):

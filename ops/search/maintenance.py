@@ -3,6 +3,7 @@
     GET  /rebuild                              the state
     POST /rebuild?action=start                 {"ranges": […], "datasets": n}; one that is under way is dropped
     POST /rebuild?action=add&range=k&since=s   {"documents": […], "same": [keys]}
+    POST /rebuild?action=held                  {"keys": […], "fields": […]}: what these documents say, to compare
     POST /rebuild?action=finish&since=s        {"site_id": …, "alive": [keys]}: the next generation serves
     POST /rebuild?action=drop
 """
@@ -22,6 +23,15 @@ from ops.search.fields import EXACT, SEP, SEQUENCE
 from ops.search.parameters import Parameters, last
 
 MAX_RANGES = 100_000
+MAX_HELD = 10_000
+
+
+def held(engine: Engine, body: bytes) -> dict[str, dict[str, Any]]:
+    """Fields of stored documents by key."""
+    given = _object(body)
+    keys, fields = _keys(given, "keys"), _keys(given, "fields")
+    heads = engine.store.live_heads(keys[:MAX_HELD])
+    return {key: {name: head.get(name) for name in fields} for key, head in heads.items()}
 
 
 def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[], Any]:

@@ -122,6 +122,16 @@ class Store:
             found[seq] = unpack_head(head)
         return found
 
+    def live_heads(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Documents without their big fields, by key."""
+        found: dict[str, dict[str, Any]] = {}
+        for at in range(0, len(keys), 500):
+            part = keys[at : at + 500]
+            marks = ",".join("?" * len(part))
+            statement = f"SELECT index_id, head FROM docs WHERE ended IS NULL AND index_id IN ({marks})"
+            found.update((key, unpack_head(head)) for key, head in self._reader().execute(statement, part))
+        return found
+
     def bigs(self, sequences: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, str]]:
         """Only the big fields that are asked for."""
         wanted = [name for name in BIG_FIELDS if name in names]

@@ -102,8 +102,8 @@ def figures() -> None:
 @click.argument("what", type=click.Choice(["start", "part", "finish"]))
 @click.option("--part", default=0, show_default=True, help="Which of the parts this process sends.")
 @click.option("--parts", default=1, show_default=True)
-@click.option("--changed", is_flag=True, help="Make only the documents of datasets that were modified since.")
-def feed_search(what: str, part: int, parts: int, changed: bool) -> None:
+@click.option("--full", is_flag=True, help="Make every document, also those that are as they should be.")
+def feed_search(what: str, part: int, parts: int, full: bool) -> None:
     """Send the datasets for a rebuild of the search index; ``govopen search rebuild`` does all of it."""
     service = search_feed.Service()
     try:
@@ -112,6 +112,6 @@ def feed_search(what: str, part: int, parts: int, changed: bool) -> None:
         elif what == "finish":
             click.echo(search_feed.finish(service))
         else:
-            click.echo(search_feed.feed(service, part, parts, changed))
+            click.echo(search_feed.feed(service, part, parts, full))
     except RuntimeError as problem:
         raise click.ClickException(str(problem)) from problem

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ckanext.govopen import codes, figures, presentation, regions, sealing
+from ckanext.govopen import codes, figures, presentation, regions, sealing, search_feed
 
 FACETED = ("open_attribute", "grade", "domain", "format", "update_cycle", "share_type")
 FIELD_KEYS = ("title", "name", "description", "range")
@@ -49,6 +49,7 @@ class Indexing:
         pkg_dict.update(_facets(shown))
         pkg_dict.update(_words(shown))
         pkg_dict.update(_figures(shown))
+        pkg_dict[search_feed.STAMP] = search_feed.stamp(stored.get("organization"), stored.get("groups") or [])
         pkg_dict["res_url"] = [resource.get("url") or "" for resource in stored.get("resources") or []]
         return pkg_dict
 

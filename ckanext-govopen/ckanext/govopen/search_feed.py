@@ -1,7 +1,8 @@
 """CKAN's datasets as documents for a rebuild of the search index: in ranges, by as many processes as one likes.
 
 The documents are those that CKAN's own indexing makes, plugins' hooks included; only the connection they go to is
-another. The service says which ranges are missing, so whoever is interrupted goes on where it stopped.
+another. A document that the same code made of the same facts is not made again: it is compared and taken over. The
+service says which ranges are missing, so whoever is interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import ckan
 import ckan.plugins.toolkit as tk
 import requests
 from ckan import model
@@ -20,6 +24,9 @@ from ckan.logic import index_update_package
 
 log = logging.getLogger(__name__)
 
+STAMP = "govopen_stamp"
+GROUP_FACTS = ("id", "name", "title", "description")
+COMPARED = ("metadata_modified", "state", "name", "capacity", STAMP)
 RANGE = 250
 """Datasets of a range: what is done again at most after an interruption."""
 TIMEOUT_S = 600
@@ -85,7 +92,7 @@ def start(service: Service) -> int:
     return len(ids)
 
 
-def feed(service: Service, part: int, parts: int, changed_only: bool = False) -> int:
+def feed(service: Service, part: int, parts: int, everything: bool = False) -> int:
     """Send the missing ranges of this part; how many datasets could not be made into documents."""
     failed = 0
     rebuild = service.state()["rebuild"]
@@ -94,23 +101,22 @@ def feed(service: Service, part: int, parts: int, changed_only: bool = False) ->
     done = set(rebuild["done"])
     for number, (first, last) in enumerate(rebuild["ranges"]):
         if number % parts == part and number not in done:
-            failed += _send(service, number, first, last, changed_only)
+            failed += _send(service, number, first, last, everything)
     return failed
 
 
-def _send(service: Service, number: int, first: str, last: str, changed_only: bool) -> int:
+def _send(service: Service, number: int, first: str, last: str, everything: bool) -> int:
     since = service.state()["sequence"]
     model.Session.remove()
-    rows = model.Session.query(model.Package.id, model.Package.metadata_modified).filter(
+    packages = model.Session.query(model.Package).filter(
         model.Package.id.in_(_ids().filter(model.Package.id >= first, model.Package.id <= last))
     ).order_by(model.Package.id).all()
-    modified = {row.id: row.metadata_modified for row in rows}
-    same = set(_unchanged(modified)) if changed_only else set()
+    same = set() if everything else _unchanged(service, packages)
     collector, failed = Collector(), 0
     before = index.make_connection
     index.make_connection = lambda *_, **__: collector
     try:
-        for dataset_id in modified:
+        for dataset_id in [package.id for package in packages]:
             if dataset_id in same:
                 continue
             try:
@@ -130,20 +136,66 @@ def _send(service: Service, number: int, first: str, last: str, changed_only: bo
     return failed
 
 
-def _unchanged(modified: dict[str, Any]) -> Iterator[str]:
-    """Datasets whose document says the same moment of modification as CKAN's database (to the millisecond)."""
-    connection, ids = index.make_connection(decode_dates=False), list(modified)
-    for at in range(0, len(ids), 100):
-        chosen = " OR ".join(f'"{dataset_id}"' for dataset_id in ids[at : at + 100])
-        found = connection.search(
-            q=f"id:({chosen})", fq=f'+site_id:"{tk.config.get("ckan.site_id")}" +entity_type:package', rows=200,
-            fl="id,metadata_modified",
+def _unchanged(service: Service, packages: list[model.Package]) -> set[str]:
+    """Datasets whose document was made by this code from what CKAN's database says now.
+
+    Whatever changes a dataset changes its moment of modification; names of organization and groups are in the stamp.
+    """
+    organizations = {
+        group.id: group for group in model.Session.query(model.Group).filter(
+            model.Group.id.in_({package.owner_org for package in packages}), model.Group.state == "active"
         )
-        for document in found.docs:
-            held = document["metadata_modified"].rstrip("Z")
-            held = held.ljust(23, "0") if "." in held else held + ".000"
-            if held == modified[document["id"]].isoformat(timespec="milliseconds"):
-                yield document["id"]
+    }
+    groups: dict[str, list[model.Group]] = {}
+    for dataset_id, group in model.Session.query(model.Member.table_id, model.Group).join(
+        model.Group, model.Group.id == model.Member.group_id
+    ).filter(
+        model.Member.table_id.in_([package.id for package in packages]), model.Member.state == "active",
+        model.Group.is_organization.is_(False),
+    ):
+        groups.setdefault(dataset_id, []).append(group)
+    keys = {package.id: key_of(package.id) for package in packages}
+    held = service.act("held", {"keys": list(keys.values()), "fields": list(COMPARED)})["held"]
+    return {
+        package.id for package in packages
+        if held.get(keys[package.id]) == {
+            "metadata_modified": _moment(package.metadata_modified), "state": package.state, "name": package.name,
+            "capacity": "private" if package.private else "public",
+            STAMP: stamp(
+                _facts(organizations.get(package.owner_org)), [_facts(group) for group in groups.get(package.id, ())]
+            ),
+        }
+    }
+
+
+def _moment(instant: datetime) -> str:
+    """As the index writes it: milliseconds without the zeros at the end."""
+    text = instant.isoformat(timespec="milliseconds")
+    return (text.rstrip("0") if not text.endswith(".000") else text[:-4]) + "Z"
+
+
+def _facts(group: model.Group | None) -> dict[str, Any] | None:
+    return {name: getattr(group, name) for name in GROUP_FACTS} if group is not None else None
+
+
+def stamp(organization: dict[str, Any] | None, groups: list[dict[str, Any]]) -> str:
+    """What a document was made by and of besides its dataset: our code and CKAN's, the organization, the groups."""
+    facts = [
+        [str((one or {}).get(name) or "") for name in GROUP_FACTS]
+        for one in [organization, *sorted(groups, key=lambda group: str(group.get("id")))]
+    ]
+    text = json.dumps([_code(), facts], ensure_ascii=False)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """A digest of everything that a document's making depends on and that only an upgrade or a restart changes."""
+    digest = hashlib.md5(f"{ckan.__version__} {tk.config.get('ckan.plugins')}".encode(), usedforsecurity=False)
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.suffix in (".py", ".yaml", ".csv") and "migration" not in path.parts:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def finish(service: Service) -> int:
