@@ -144,9 +144,9 @@ async def _differences(
         now[target], changed[target] = after, event
     await tx.executemany(
         "UPDATE billing.usage_effective SET cancelled = $3, issued_at = $4, by_source = $5, by_id = $6, rows = $7,"
-        " calls = $8, bytes = $9, data = $10 WHERE (source, id) = ($1, $2)",
-        [(*target, *now[target].rank, now[target].rows, now[target].calls, now[target].bytes, dict(now[target].data))
-         for target in changed],
+        " calls = $8, bytes = $9, data = $10 WHERE subject = $11 AND (source, id) = ($1, $2)",
+        [(*target, *now[target].rank, now[target].rows, now[target].calls, now[target].bytes, dict(now[target].data),
+          event.subject) for target, event in changed.items()],
     )
     return found
 
@@ -171,10 +171,11 @@ async def _lock(tx: asyncpg.Connection, originals: Sequence[asyncpg.Record]) -> 
     rows = await tx.fetch(
         """
         SELECT e.* FROM billing.usage_effective e
-        JOIN unnest($1::text[], $2::text[]) AS k (source, id) ON (e.source, e.id) = (k.source, k.id)
+        JOIN unnest($1::text[], $2::text[], $3::text[]) AS k (subject, source, id)
+            ON (e.subject, e.source, e.id) = (k.subject, k.source, k.id)
         ORDER BY e.source, e.id FOR UPDATE OF e
         """,
-        [one["source"] for one in originals], [one["id"] for one in originals],
+        *([one[name] for one in originals] for name in ("subject", "source", "id")),
     )
     return {
         (row["source"], row["id"]): Effective(

@@ -1,6 +1,6 @@
 """What events count for now, as one relation: originals that nobody corrected, and corrected ones by their correction.
 
-``BEFORE_CORRECTION`` events of months that were moved out to files are handed in as arrays, so that one statement
+Events of months that were moved out to files are handed in as arrays, so that one statement
 computes over both and nothing is approximated.
 """
 
@@ -35,7 +35,9 @@ e AS (
         SELECT * FROM unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::text[],
                              $10::bigint[], $11::bigint[], $12::bigint[], $13::jsonb[])
     ) AS o
-    WHERE NOT EXISTS (SELECT FROM billing.usage_effective f WHERE f.source = o.source AND f.id = o.id)
+    WHERE NOT EXISTS (
+        SELECT FROM billing.usage_effective f WHERE (f.subject, f.source, f.id) = (o.subject, o.source, o.id)
+    )
     UNION ALL
     SELECT subject, time, source, id, type, resource_id, rows, calls, bytes, data FROM billing.usage_effective
     WHERE subject = ANY($1) AND time >= $2 AND time < $3 AND NOT cancelled
