@@ -87,19 +87,17 @@ def has_operators(node: Node | None) -> bool:
     return any(occur is not Occur.SHOULD for occur, _ in node.clauses)
 
 
-def phrase_text(text: str) -> str:
-    """The user's words as one phrase, for ``pf``."""
-    return re.sub(r'[+\-"]|(?<!\S)(?:AND|OR|NOT)(?!\S)', " ", text).strip()
-
-
-def words_of(node: Node | None) -> list[str]:
-    """Plain words of a query in order, for ``pf2`` and ``pf3``."""
+def words_of(node: Node | None, *, quoted: bool = False) -> list[str]:
+    """Plain words of a query in order, none that is excluded; with those of quoted texts when ``quoted``."""
     if isinstance(node, nodes.Term) and node.field is None:
         return [node.text]
+    if quoted and isinstance(node, nodes.Phrase) and node.field is None:
+        return [node.text]
     if isinstance(node, nodes.Boost):
-        return words_of(node.node)
+        return words_of(node.node, quoted=quoted)
     if isinstance(node, nodes.Bool):
-        return [word for occur, child in node.clauses if occur is not Occur.MUST_NOT for word in words_of(child)]
+        kept = [child for occur, child in node.clauses if occur is not Occur.MUST_NOT]
+        return [word for child in kept for word in words_of(child, quoted=quoted)]
     return []
 
 

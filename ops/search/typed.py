@@ -79,30 +79,30 @@ def _typed(select: Select, text: str, *, extended: bool) -> Main:
         if others:
             weighted = [Query.boost_query(other, SYNONYM_WEIGHT) for other in others]
             query = Query.disjunction_max_query([query, *weighted], 0.0)
-    extra = _phrase_boosts(select, compiler, text, node, tie)
+    extra = _phrase_boosts(select, compiler, node, tie)
     if extra:
         query = Query.boolean_query([(TOccur.Must, query), *((TOccur.Should, one) for one in extra)])
     return Main(query, isinstance(node, All) and not extra, text, node, shape)
 
 
-def _phrase_boosts(select: Select, compiler: Compiler, text: str, node: Node | None, tie: float) -> list[Query]:
+def _phrase_boosts(select: Select, compiler: Compiler, node: Node | None, tie: float) -> list[Query]:
     """``pf`` (all words as a phrase), ``pf2`` and ``pf3`` (each two or three neighbours); none that is excluded."""
     found: list[Query] = []
     extended = compiler.dismax is not None and compiler.dismax.extended
     words = dismax.words_of(node)
+    everything = dismax.words_of(node, quoted=not extended)
     for name, size in (("pf", 0), ("pf2", 2), ("pf3", 3)):
         fields = dismax.parse_fields(last(select.parameters, name), name)
         if not fields:
             continue
         slop = whole(select.parameters, "ps" + name[2:], whole(select.parameters, "ps", 0), high=1000)
-        whole_text = " ".join(words) if extended else dismax.phrase_text(text)
-        texts = [whole_text] if not size else [
+        texts = [" ".join(everything)] if not size else [
             " ".join(words[at : at + size]) for at in range(len(words) - size + 1)
         ]
         shaped = Compiler(
             compiler.schema, compiler.searcher, compiler.now, compiler.default_field, False, Dismax(fields, tie)
         )
-        found += [shaped.query(Phrase(None, one, slop)) for one in texts if one and len(words) != 1]
+        found += [shaped.query(Phrase(None, one, slop)) for one in texts if one and len(everything) != 1]
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from ops.search.oracle import questions
+from ops.search.oracle import pieces, questions
 from ops.search.oracle.questions import FAMILIES
 
 NAMES = (
@@ -276,7 +276,7 @@ def likely(name: str, chance: random.Random) -> str:
     if name in choices:
         return chance.choice(choices[name])
     if name in ("q", "fq", "bq", "q.alt", "facet.query", "spellcheck.q"):
-        return questions.nested(chance, 2) if chance.random() < 0.5 else chance.choice(TYPED)
+        return pieces.nested(chance, 2) if chance.random() < 0.5 else chance.choice(TYPED)
     return chance.choice(("true", "false"))
 
 
@@ -288,9 +288,9 @@ def text(chance: random.Random) -> str:
         if form < 0.5:
             parts.append(chance.choice(TOKENS))
         elif form < 0.75:
-            parts.append(questions.leaf(chance))
+            parts.append(pieces.leaf(chance))
         elif form < 0.9:
-            parts.append(questions.nested(chance, 2))
+            parts.append(pieces.nested(chance, 2))
         else:
             parts.append(
                 "".join(
