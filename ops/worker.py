@@ -15,6 +15,7 @@ import ops.jobs
 from authz import Job, Runtime, Settings
 from ops.delivery import close_delivery
 from ops.delivery.exports.make import close_exports
+from ops.delivery.webhooks.send import close_webhooks
 from ops.runtime import open_runtime, refresh_clock
 
 log = logging.getLogger("govopen.worker")
@@ -59,6 +60,7 @@ async def main() -> None:
                 except TimeoutError:
                     continue
         finally:
+            await close_webhooks(runtime)
             await close_exports(runtime)
             await close_delivery(runtime)
 

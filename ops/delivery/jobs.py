@@ -9,6 +9,7 @@ from billing.usage import settle_lost
 from ops.delivery.exports import clear_exports, make_exports
 from ops.delivery.files import FileStore
 from ops.delivery.loading.service import drop_retired
+from ops.delivery.webhooks.send import deliver_webhooks, forget_old_webhooks
 
 
 async def settle_lost_deliveries(runtime: Runtime) -> None:
@@ -33,4 +34,5 @@ async def clear_files(runtime: Runtime) -> None:
 JOBS: list[Job] = [
     Job("usage.settle_lost", 5, settle_lost_deliveries), Job("restricted.drop_retired", 60, drop_retired_tables),
     Job("files.clear", 600, clear_files), Job("exports.make", 1, make_exports), Job("exports.clear", 5, clear_exports),
+    Job("webhooks.deliver", 1, deliver_webhooks), Job("webhooks.forget", 3600, forget_old_webhooks),
 ]

@@ -15,6 +15,7 @@ from ops.delivery.loading import routes as loading
 from ops.delivery.negotiate import preferred_format
 from ops.delivery.parts import delivery_of
 from ops.delivery.query import RESOURCE_ID, DataQuery, read_download, read_page
+from ops.delivery.webhooks import routes as webhooks
 
 PURPOSE_HEADER = "x-govopen-purpose"
 
@@ -22,6 +23,7 @@ router = APIRouter(tags=["delivery"])
 router.include_router(loading.router)
 router.include_router(key_routes.router)
 router.include_router(exports.router)
+router.include_router(webhooks.router)
 
 
 def _known_shape(resource_id: str) -> str:
