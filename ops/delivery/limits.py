@@ -65,7 +65,7 @@ class Verdict:
     def require(self) -> None:
         """Raise TooManyRequests with the seconds to wait unless the call is allowed."""
         if not self.allowed:
-            raise TooManyRequests(wait_s=max(1, math.ceil(self.wait_us / 1e6)))
+            raise TooManyRequests(wait_s=max(1, math.ceil(self.wait_us / 1e6)), limits=self.headers())
 
 
 @dataclass(frozen=True)

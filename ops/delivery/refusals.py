@@ -133,7 +133,8 @@ class TooManyRequests(Refusal):
     next_en = "Try again in {wait_s} s; the limit is in the header RateLimit-Limit."
 
     def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.facts["wait_s"])}
+        limits = self.facts.get("limits")
+        return {"Retry-After": str(self.facts["wait_s"]), **(limits if isinstance(limits, dict) else {})}
 
 
 class Busy(Unavailable):

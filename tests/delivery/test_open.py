@@ -136,6 +136,8 @@ async def test_limits_are_told_and_held(client: httpx.AsyncClient, runtime: Runt
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
     assert [one.headers["ratelimit-remaining"] for one in answers[:3]] == ["2", "1", "0"]
     assert answers[3].headers["retry-after"] == "1"
+    told = {name: answers[3].headers[f"ratelimit-{name}"] for name in ("limit", "remaining", "policy")}
+    assert told == {"limit": "3", "remaining": "0", "policy": "60;w=60;burst=3"}
     await runtime.redis.aclose()
     parts.limiter._away_until = float("inf")
     parts.rates = Rates(public=Rate(new_id("t"), 60, 2))
