@@ -109,14 +109,14 @@ class Lanes:
         try:
             async with asyncio.timeout(WAIT_S):
                 return await waiting
-        except TimeoutError as fault:
-            raise Busy(part="delivery") from fault
-        finally:
-            if waiting.cancelled():
-                if waiting in self._waiting:
-                    self._waiting.remove(waiting)
-            elif not waiting.done():
+        except BaseException as fault:
+            if waiting in self._waiting:
                 self._waiting.remove(waiting)
+            elif not waiting.cancelled() and (given := waiting.result()) is not None:
+                self._give(given)  # it came in the very moment in which the wait was given up
+            if isinstance(fault, TimeoutError):
+                raise Busy(part="delivery") from fault
+            raise
 
     def _wake(self, connection: asyncpg.Connection | None) -> bool:
         while self._waiting:

@@ -46,6 +46,7 @@ FIELDS = [{"name": "code", "title": "代码", "type": "text"}, {"name": "text", 
 TEXT = "数" * 40
 CALLERS = 14
 SETTLED_WITHIN_S = 120.0
+PATIENCE_S = 240.0
 KINDS = ("client", "worker", "service", "backend", "database")
 WEIGHTS = (4, 4, 1, 2, 1)
 
@@ -284,8 +285,14 @@ class Scene:
             if not self.kill(kind, callers, start):
                 continue
             self.report.kills[kind] += 1
+            if self.report.kills.total() % 20 == 0:
+                print(f"{self.report.kills.total()} kills, {self.report.whole} whole answers", file=sys.stderr)
             if kind != "client":  # the next one falls on a service that works, not on one that is coming back
-                await asyncio.wait_for(self._goes_on(before), 90)
+                try:
+                    await asyncio.wait_for(self._goes_on(before), PATIENCE_S)
+                except TimeoutError:
+                    self.report.faults.append(f"nothing was answered for {PATIENCE_S:.0f} s after a kill of {kind}")
+                    break
         self.stop.set()
         await asyncio.wait(callers, timeout=40)
         for task in callers:

@@ -34,6 +34,10 @@ def usage_of(gateway: Gateway, grant: Mapping[str, Any], days: int = DAYS_SHOWN)
         "span": [{"on": day, "rows": by_day.get(day, {}).get("rows", 0), "calls": by_day.get(day, {}).get("calls", 0)}
                  for day in span],
         "rows": _used(rows), "calls": _used(calls), "resets_on": rows["resets_on"],
+        "bounds": [
+            {**used, "label": label, "unit": unit} for name, unit, label in bounds_words()
+            if (used := _used(usage["quota"].get(name) or {"limit": None}))
+        ],
         "month_rows": next((m["rows"] for m in usage["months"] if m["period"] == today.isoformat()[:7]), 0),
     }
 
@@ -42,6 +46,41 @@ def _used(quota: Mapping[str, Any]) -> dict[str, int] | None:
     if quota["limit"] is None:
         return None
     return {"used": quota["limit"] - (quota["left"] or 0), "limit": quota["limit"]}
+
+
+def bounds_words() -> list[tuple[str, str, str]]:
+    """Bounds beside rows a month and calls a day: name, unit, label."""
+    rows, calls, size, keys = tk._("rows"), tk._("calls"), tk._("bytes"), tk._("values")
+    return [
+        ("rows_day", rows, tk._("Rows today")), ("rows_life", rows, tk._("Rows in all")),
+        ("calls_month", calls, tk._("Calls this month")), ("calls_life", calls, tk._("Calls in all")),
+        ("bytes_day", size, tk._("Bytes today")), ("bytes_month", size, tk._("Bytes this month")),
+        ("bytes_life", size, tk._("Bytes in all")), ("keys_day", keys, tk._("Values looked up today")),
+        ("keys_month", keys, tk._("Values looked up this month")), ("keys_life", keys, tk._("Values looked up in all")),
+    ]
+
+
+def uses() -> list[dict[str, Any]]:
+    """What a key may be used for; the last one is given only when it is asked for."""
+    return [
+        {"value": "rows", "label": tk._("pages"), "usual": True, "help": tk._("rows page by page")},
+        {"value": "download", "label": tk._("downloads"), "usual": True, "help": tk._("whole files in every format")},
+        {"value": "lookup", "label": tk._("lookups"), "usual": True, "help": tk._("up to 1,000 values a call")},
+        {"value": "export", "label": tk._("exports"), "usual": True, "help": tk._("large files, made ready apart")},
+        {"value": "verify", "label": tk._("verification"), "usual": True, "help": tk._("yes or no on given values")},
+        {"value": "analysis", "label": tk._("analysis"), "usual": True, "help": tk._("figures over groups")},
+        {"value": "report", "label": tk._("reports of use"), "usual": False,
+         "help": tk._("your own products tell what they delivered")},
+    ]
+
+
+def limits_of(prefix: str = "") -> dict[str, list[str]]:
+    """Uses and addresses as they were ticked and typed."""
+    text = tk.request.form.get(f"{prefix}ip_allow", "")
+    return {
+        "scopes": tk.request.form.getlist(f"{prefix}scopes"),
+        "ip_allow": text.replace(",", " ").replace("，", " ").replace("；", " ").replace(";", " ").split(),
+    }
 
 
 def _last_day(valid_until: str) -> str:
@@ -79,7 +118,7 @@ def samples(grant: Mapping[str, Any], key: str = "gok_…") -> list[dict[str, st
 
 def _show(
     grant_id: str, data: Mapping[str, Any] | None = None, problem: ServiceProblem | None = None,
-    made: Mapping[str, Any] | None = None,
+    made: Mapping[str, Any] | None = None, scopes: list[str] | None = None, prefix: str = "",
 ) -> Any:
     gateway = my.service()
     grant = gateway.get(my.path("grants", grant_id))
@@ -92,11 +131,13 @@ def _show(
     except ServiceProblem:
         keys = None
     vocabularies = gateway.get("/v1/vocabularies")
+    errors = {f"{prefix}{name}": said for name, said in my.errors_of(problem).items()}
     return my.page_of("govopen/my/grant.html", {
         "item": grant, "usage": usage_of(gateway, grant), "keys": keys, "made": made, "words": my.words,
         "titles": {field["name"]: field["title"] for field in described}, "lists": vocabularies["lists"],
-        "samples": samples(grant), "data": data or {}, "errors": my.errors_of(problem),
+        "samples": samples(grant), "data": data or {}, "errors": errors,
         "entries": my.happenings(grant["history"]), "remedy": my.remedy_of(grant["history"]),
+        "uses": uses(), "usual": [one["value"] for one in uses() if one["usual"]], "data_scopes": scopes or [],
     }, problem)
 
 
@@ -109,13 +150,19 @@ def show(grant_id: str) -> Any:
 @blueprint.post("/my/grants/<grant_id>")
 def act(grant_id: str) -> Any:
     """A new key, a rotation, an end of a key. The text of a key is on the answer's page and nowhere else."""
-    data = my.typed()
+    data, limits = my.typed(), {"scopes": [], "ip_allow": []}
     gateway, key_id = my.service(), str(data.get("key_id") or "")
     try:
         match data.get("act"):
             case "create":
-                body = my.text_of(data, "label", "expires_on")
+                body = {**my.text_of(data, "label", "expires_on"), **(limits := limits_of())}
                 return _show(grant_id, made=gateway.post(my.path("grants", grant_id, "keys"), body))
+            case "limit":
+                limits = limits_of(f"{key_id}-")
+                data["ip_allow"] = "\n".join(limits["ip_allow"])
+                gateway.put(my.path("grants", grant_id, "keys", key_id, "limits"), limits)
+                said = tk._("Saved. It holds from the next call of the key.")
+                return my.redirect("govopen_my_grants.show", said, grant_id=grant_id)
             case "rotate":
                 body = {"overlap_hours": my.number_of(data.get("overlap_hours") or OVERLAP_HOURS)}
                 return _show(grant_id, made=gateway.post(my.path("grants", grant_id, "keys", key_id, "rotate"), body))
@@ -124,6 +171,7 @@ def act(grant_id: str) -> Any:
             case _:
                 return tk.abort(400, tk._("This page knows no such action."))
     except ServiceProblem as problem:
-        return _show(grant_id, data, problem)
+        prefix = f"{key_id}-" if data.get("act") == "limit" else ""
+        return _show(grant_id, data, problem, scopes=limits["scopes"], prefix=prefix)
     said = tk._("The key has been stopped. Programs that use it are refused now.")
     return my.redirect("govopen_my_grants.show", said, grant_id=grant_id)
