@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -71,6 +72,13 @@ async def move_clock(body: ClockShift, runtime: RuntimeDep, call: CallDep) -> di
     return {"now": runtime.clock.now().isoformat()}
 
 
+def settle_memory() -> None:
+    """What was made while starting stays for good: no collection looks through it again, and pauses stay short."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 def with_sources(runtime: Runtime) -> Runtime:
     """Let the lower packages ask the upper ones what only those know, through ports."""
     runtime.extras.setdefault("grant_facts", licensing.grant_facts)
@@ -91,6 +99,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
             return
         async with open_runtime(Settings.from_env()) as opened:
             app.state.runtime = with_sources(opened)
+            settle_memory()
             try:
                 yield
             finally:
