@@ -99,7 +99,8 @@ def _price(price: Mapping[str, Any]) -> str:
 def _quota(quota: Mapping[str, Any]) -> str:
     words = {
         "rows_month": "每月{}条", "calls_day": "每日{}次", "calls_minute": "每分钟{}次", "rows_call": "每次{}条",
-        "rows_day": "每日{}条", "rows_life": "授权期内共{}条", "calls_month": "每月{}次", "calls_life": "授权期内共{}次",
+        "rows_day": "每日{}条", "rows_life": "授权期内共{}条",
+        "calls_month": "每月{}次", "calls_life": "授权期内共{}次",
         "bytes_day": "每日{}字节", "bytes_month": "每月{}字节", "bytes_life": "授权期内共{}字节",
         "keys_day": "每日查询{}个对象", "keys_month": "每月查询{}个对象", "keys_life": "授权期内共查询{}个对象",
     }
