@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pysolr
+
+from ops.search.access import authorization
 from ops.search.documents import prepare
 from ops.search.engine import Change, Engine
 from ops.search.select import Select
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 SITE = "test.govopen"
 CKAN_DISMAX = {
@@ -71,3 +82,52 @@ class Catalogue:
 
     def close(self) -> None:
         self.engine.close()
+
+
+class Service:
+    """The service as a process of its own on a free port."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/solr/ckan"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        """Start it and wait until it answers; ``before`` runs in the new process first."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ops.search", "--home", str(self.home), "--port", str(self.port)], cwd=ROOT,
+            preexec_fn=before,
+        )
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(self.url + "/admin/ping", timeout=5).read()  # noqa: S310 - our own loopback address
+                return
+            except OSError:
+                assert self.process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.03)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(60)
+
+    @property
+    def password(self) -> str:
+        return (self.home / "password").read_text(encoding="ascii").strip()
+
+    def solr(self) -> pysolr.Solr:
+        return pysolr.Solr(self.url.replace("//", f"//ckan:{self.password}@"), timeout=60)
+
+    def get(self, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        known = {"Authorization": authorization(self.password).decode()}
+        request = urllib.request.Request(self.url + path, data=data, headers={**known, **(headers or {})})  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import socket
 import stat
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,56 +15,9 @@ from pathlib import Path
 import pysolr
 import pytest
 
-from ops.search.access import authorization
-from ops.search.testing import SITE, dataset
+from ops.search.testing import SITE, Service, dataset
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("GOVOPEN_SEARCH_KILLS", "12"))
-
-
-class Service:
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/solr/ckan"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ops.search", "--home", str(self.home), "--port", str(self.port)], cwd=ROOT,
-        )
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(self.url + "/admin/ping", timeout=5).read()  # noqa: S310 - our own loopback address
-                return
-            except OSError:
-                assert self.process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.03)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(30)
-
-    @property
-    def password(self) -> str:
-        return (self.home / "password").read_text(encoding="ascii").strip()
-
-    def solr(self) -> pysolr.Solr:
-        return pysolr.Solr(self.url.replace("//", f"//ckan:{self.password}@"), timeout=20)
-
-    def get(self, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        known = {"Authorization": authorization(self.password).decode()}
-        request = urllib.request.Request(self.url + path, data=data, headers={**known, **(headers or {})})  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -175,76 +122,3 @@ def test_it_listens_on_loopback_only_and_holds_its_folder_alone(service: Service
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert second.returncode == 1
     assert "in use" in second.stderr
-
-
-def test_what_was_acknowledged_survives_any_kill(tmp_path: Path) -> None:
-    """Writers write, the process is killed at a random instant: everything acknowledged is there, nothing else is."""
-    service = Service(tmp_path)
-    chance = random.Random(20261123)
-    truth: dict[str, str | None] = {}
-    for life in range(KILLS):
-        service.start()
-        maybe = _write_until_killed(service, chance, life, truth)
-        service.start()
-        found = {
-            document["name"]: document["title"]
-            for document in service.solr().search(q="*:*", rows=100_000, fl="name title", sort="name asc")
-        }
-        for name in truth.keys() | found.keys():
-            allowed = {truth.get(name), *maybe.get(name, [])}
-            assert found.get(name) in allowed, f"life {life}: {name}"
-            truth[name] = found.get(name)
-        assert service.stop() in (0, -signal.SIGTERM)
-
-
-def _write_until_killed(
-    service: Service, chance: random.Random, life: int, truth: dict[str, str | None]
-) -> dict[str, list[str | None]]:
-    """Three writers until a kill; ``truth`` gets what was acknowledged, the result what may or may not be there."""
-    maybe: dict[str, list[str | None]] = {}
-    stop = threading.Event()
-
-    def write(writer: int, seed: int) -> None:
-        dice = random.Random(seed)
-        solr = service.solr()
-        for step in range(10_000):
-            name = f"set-{writer}-{dice.randrange(12)}"
-            title: str | None = f"title {life} {step}" if dice.random() < 0.75 else None
-            maybe.setdefault(name, []).append(title)
-            try:
-                if title is None:
-                    solr.delete(q=f'+name:"{name}"', commit=dice.random() < 0.5)
-                else:
-                    solr.add([dataset(name, title=title)], commit=dice.random() < 0.5)
-            except (pysolr.SolrError, OSError):
-                return
-            truth[name] = title
-            maybe[name] = []
-            if stop.is_set():
-                return
-
-    writers = [threading.Thread(target=write, args=(n, chance.randrange(1 << 30))) for n in range(3)]
-    for thread in writers:
-        thread.start()
-    time.sleep(chance.uniform(0.05, 1.2))
-    service.stop(signal.SIGKILL)
-    stop.set()
-    for thread in writers:
-        thread.join()
-    return maybe
-
-
-def test_a_lost_index_is_built_anew_from_the_documents(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.start()
-    service.solr().add([dataset(f"set-{n}") for n in range(50)], commit=True)
-    service.solr().delete(q="name:set-7", commit=True)
-    assert service.stop() in (0, -signal.SIGTERM)
-    for damaged in (tmp_path / "index" / "meta.json", tmp_path / "index"):
-        if damaged.is_dir():
-            damaged.rename(tmp_path / "gone")
-        else:
-            damaged.write_text("{")
-        service.start()
-        assert service.solr().search(q="*:*").hits == 49
-        assert service.stop() in (0, -signal.SIGTERM)

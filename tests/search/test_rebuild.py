@@ -1,0 +1,135 @@
+"""A rebuild: the old index serves, nothing written meanwhile is lost or overtaken, an interrupted one goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.search.documents import prepare
+from ops.search.engine import Engine
+from ops.search.errors import SearchFault
+from ops.search.maintenance import _foreign
+from ops.search.testing import NOW, SITE, Catalogue, dataset
+
+
+class Rebuilding:
+    """A catalogue with short words for the builder's side."""
+
+    def __init__(self, home: Path) -> None:
+        self.catalogue = Catalogue(home)
+
+    @property
+    def engine(self) -> Engine:
+        return self.catalogue.engine
+
+    def start(self, ranges: int) -> None:
+        plan: dict[str, Any] = {"ranges": list(range(ranges)), "datasets": ranges}
+        self.engine.perform(lambda: self.engine.start_rebuild(plan)).result(30)
+
+    @property
+    def since(self) -> int:
+        return int(self.engine.state()["sequence"])
+
+    def add(self, number: int, *names: str, since: int, same: tuple[str, ...] = (), title: str = "anew") -> None:
+        rebuild = self.engine.rebuild
+        assert rebuild is not None
+        made = [prepare(dataset(name, title=f"{title} {name}"), NOW) for name in names]
+        self.engine.perform(lambda: rebuild.add(number, since, made, [key(name) for name in same])).result(30)
+
+    def finish(self, *alive: str) -> int:
+        since, foreign = self.since, _foreign(self.engine, SITE)
+        task = lambda: self.engine.finish_rebuild(since, {key(name) for name in alive}, foreign)  # noqa: E731
+        return int(self.engine.perform(task).result(30))
+
+    def titles(self) -> dict[str, str]:
+        found = self.catalogue.answer(fl="name title", rows="1000")["response"]["docs"]
+        return {document["name"]: document["title"] for document in found}
+
+    def reopen(self) -> None:
+        self.catalogue.close()
+        self.catalogue = Catalogue(self.engine.home)
+
+
+def key(name: str) -> str:
+    return str(dataset(name)["index_id"])
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Any:
+    made = Rebuilding(tmp_path / "home")
+    made.catalogue.add(*(dataset(f"s{n}") for n in range(6)))
+    yield made
+    made.catalogue.close()
+
+
+def test_the_old_index_serves_until_the_new_one_does(site: Rebuilding) -> None:
+    site.start(2)
+    site.add(0, "s0", "s1", "s2", since=site.since)
+    assert site.titles() == {f"s{n}": f"s{n}" for n in range(6)}
+    old = site.engine.snapshot()
+    site.add(1, "s3", "s4", same=("s5",), since=site.since)
+    assert site.engine.state()["rebuild"]["documents"] == 6
+    assert site.finish(*(f"s{n}" for n in range(6))) == 6
+    assert site.titles() == {**{f"s{n}": f"anew s{n}" for n in range(5)}, "s5": "s5"}
+    assert site.engine.snapshot().generation > old.generation
+    assert len(old.store.heads([1, 2, 3])) == 3, "a reader that began before still finds what it looks at"
+    assert site.engine.state()["rebuild"] is None
+    site.reopen()
+    assert site.titles()["s3"] == "anew s3"
+    assert not (site.engine.home / "documents.sqlite").exists(), "the old generation is gone"
+
+
+def test_what_is_written_meanwhile_is_neither_lost_nor_overtaken(site: Rebuilding) -> None:
+    site.start(2)
+    before = site.since
+    site.catalogue.add(dataset("s0", title="newer"), dataset("s9", title="added"))
+    site.catalogue.delete("s1", "s4")
+    site.add(0, "s0", "s1", "s2", since=before)
+    site.add(1, "s3", "s4", "s5", since=before)
+    site.catalogue.add(dataset("s2", title="after its range"))
+    site.catalogue.delete("s3")
+    site.finish("s0", "s2", "s3", "s5", "s9")
+    assert site.titles() == {"s0": "newer", "s2": "after its range", "s5": "anew s5", "s9": "added"}
+    site.catalogue.add(dataset("s7", title="onwards"))
+    site.reopen()
+    assert site.titles()["s7"] == "onwards"
+
+
+def test_datasets_that_ckan_has_no_more_go_and_others_documents_stay(site: Rebuilding) -> None:
+    site.catalogue.add(dataset("page", entity_type="page"), dataset("abroad", site_id="elsewhere"))
+    site.start(1)
+    site.add(0, "s0", "s1", since=site.since)
+    site.finish("s0")
+    assert site.titles() == {"s0": "anew s0", "page": "page", "abroad": "abroad"}
+
+
+def test_an_interrupted_rebuild_goes_on(site: Rebuilding) -> None:
+    site.start(3)
+    site.add(0, "s0", "s1", since=site.since)
+    with pytest.raises(SearchFault, match="2 ranges are missing"):
+        site.finish("s0")
+    site.catalogue.add(dataset("s0", title="between"))
+    site.reopen()
+    assert site.engine.state()["rebuild"]["done"] == [0]
+    site.catalogue.add(dataset("s1", title="after"))
+    site.add(1, "s2", "s3", since=site.since)
+    site.add(1, "s2", since=site.since, title="sent twice")
+    site.reopen()
+    site.add(2, "s4", "s5", since=site.since)
+    site.finish(*(f"s{n}" for n in range(6)))
+    assert site.titles() == {"s0": "between", "s1": "after", **{f"s{n}": f"anew s{n}" for n in range(2, 6)}}
+
+
+def test_one_that_is_given_up_leaves_nothing(site: Rebuilding) -> None:
+    site.start(1)
+    site.add(0, "s0", since=site.since)
+    site.start(2)
+    assert site.engine.state()["rebuild"]["done"] == []
+    site.engine.perform(site.engine.drop_rebuild).result(30)
+    assert site.engine.state()["rebuild"] is None
+    assert not list(site.engine.home.glob("generation-*"))
+    with pytest.raises(SearchFault, match="No rebuild"):
+        site.finish()
+    assert len(site.titles()) == 6
