@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Any
 
+import asyncpg
 from fastapi import APIRouter, FastAPI
 from pydantic import Field
 
@@ -79,6 +80,10 @@ def settle_memory() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
+async def _party_names(tx: asyncpg.Connection, ids: Iterable[str]) -> dict[str, str]:
+    return {party_id: party.name for party_id, party in (await licensing.parties.names(tx, ids)).items()}
+
+
 def with_sources(runtime: Runtime) -> Runtime:
     """Let the lower packages ask the upper ones what only those know, through ports."""
     runtime.extras.setdefault("grant_facts", licensing.grant_facts)
@@ -86,6 +91,7 @@ def with_sources(runtime: Runtime) -> Runtime:
     runtime.extras.setdefault("grants_found", licensing.grants_found)
     runtime.extras.setdefault("keys_found", licensing.keys_found)
     runtime.extras.setdefault("parties_of", licensing.parties_of)
+    runtime.extras.setdefault("party_names", _party_names)
     return runtime
 
 

@@ -255,6 +255,8 @@ async def show_readers(
         found = list(await _grants(
             runtime, tx, resource_id=resource_id, party_ids=None, after=cursor or "", limit=limit + 1
         ))
+        source = cast("Callable[..., Any] | None", runtime.extras.get("party_names"))
+        names = await source(tx, {one.party_id for one in found}) if source else {}
     everyone = decide(DecisionRequest("public", "", data, call.now))
     items = []
     for grant in found[:limit]:
@@ -263,7 +265,8 @@ async def show_readers(
             "grant", grant.id, data, call.now, "aggregate" if channel == "analysis" else "read", grant, channel=channel
         ))
         items.append({
-            "grant_id": grant.id, "party_id": grant.party_id, "state": grant.state, "purpose": grant.purpose,
+            "grant_id": grant.id, "party_id": grant.party_id, "party": names.get(grant.party_id, grant.party_id),
+            "state": grant.state, "purpose": grant.purpose,
             "delivery": list(grant.delivery), "valid_until": grant.valid_until.isoformat(),
             "decision": decision.effect is Effect.PERMIT, "reasons": list(decision.codes),
             "columns": list(decision.obligations.columns) if decision.permitted else [],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from ops.stack import Home, Stack, find
 from ops.stack.testing import running_stack
+
+sys.path.insert(0, str(Path(__file__).parent))
+from office import office, sit  # noqa: F401 - fixtures that several modules share
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 USCC = "11330100002489559L"

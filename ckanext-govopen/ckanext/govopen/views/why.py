@@ -18,7 +18,7 @@ ASKED = ("subject_id", "resource_id", "channel", "purpose", "fields", "if_state"
 
 
 def channel_words() -> dict[str, str]:
-    return {"api": tk._("API"), "download": tk._("Download"), "verify": tk._("Verification"),
+    return {"api": tk._("Interface (API)"), "download": tk._("Download"), "verify": tk._("Verification"),
             "analysis": tk._("Analysis"), "offline": tk._("Offline")}
 
 
@@ -203,16 +203,10 @@ def readers(resource_id: str) -> Any:
         f"/v1/decisions/objects/{segment(resource_id)}", limit=ROWS, cursor=tk.request.args.get("cursor") or None
     )
     lists = _lists(gateway)
-    names: dict[str, str] = {}
-    for party_id in {one["party_id"] for one in found["items"]}:
-        try:
-            names[party_id] = gateway.get(my.path("parties", party_id))["name"]
-        except ServiceProblem:
-            names[party_id] = party_id
     return my.page_of("govopen/why/readers.html", {
         "data": data, "everyone": found["everyone"], "next": found["next"], "channels": channel_words(),
         "items": [{
-            **one, "party": names[one["party_id"]], "purpose": my.words(lists["purposes"], one["purpose"]),
+            **one, "purpose": my.words(lists["purposes"], one["purpose"]),
             "state_label": state_words().get(one["state"], one["state"]),
             "url": govopen_link(f"/decisions/grants/{segment(one['grant_id'])}"),
         } for one in found["items"]],
