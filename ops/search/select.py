@@ -71,9 +71,9 @@ class Select:
         wanted = self._wanted()
         response: dict[str, Any] = {"numFound": total, "start": start, "numFoundExact": True}
         if "score" in wanted:
-            hits = self._scored(query, hits)
+            hits = [Hit(hit.address, UNIT) for hit in hits] if main.constant else self._scored(query, hits)
             best = Sorter(self.engine.schema, searcher, self._values, rescore).window(query, [BY_SCORE], 0, 1)
-            response["maxScore"] = self._shown(best[0].score) if best else 0.0
+            response["maxScore"] = float(main.constant) or self._shown(best[0].score) if best else 0.0
         response["docs"] = self._documents(hits, wanted)
         result: dict[str, Any] = {
             "responseHeader": {"status": 0, "QTime": 0}, "response": response,

@@ -12,7 +12,7 @@ from tantivy import Query
 from ops.search import dismax
 from ops.search.analysis import SYNONYM_WEIGHT
 from ops.search.assist import foreign_names
-from ops.search.boosting import Boosts
+from ops.search.boosting import UNIT, Boosts
 from ops.search.compile import Compiler, Dismax
 from ops.search.errors import SearchFault, unsupported
 from ops.search.functions import parse_boosted, parse_function
@@ -109,17 +109,19 @@ def _phrase_boosts(select: Select, compiler: Compiler, node: Node | None, tie: f
 def _favoured(select: Select, main: Main) -> Main:
     """With ``bq``, ``bf`` and ``boost``, which change no hit's presence."""
     parameters = select.parameters
+    every = Query.const_score_query(main.query, UNIT) if main.constant else main.query
     queries = [select.lucene(text)[0] for text in parameters.get("bq", []) if text.strip()]
     if queries:
-        clauses = [(TOccur.Must, main.query), *((TOccur.Should, one) for one in queries)]
-        main = replace(main, query=Query.boolean_query(clauses), constant=False)
+        clauses = [(TOccur.Must, every), *((TOccur.Should, one) for one in queries)]
+        every = Query.boolean_query(clauses)
+        main = replace(main, query=every, constant=False)
     added = [one for text in parameters.get("bf", []) for one in parse_boosted(text, select.now)]
     factors = [parse_function(text, select.now) for text in parameters.get("boost", []) if text.strip()]
     if len(added) + len(factors) > MAX_FUNCTIONS:
         raise SearchFault(f"bf and boost may hold {MAX_FUNCTIONS} functions")
     if not added and not factors:
         return main
-    return replace(main, boosts=Boosts(tuple(added), tuple(factors)), constant=False)
+    return replace(main, query=every, boosts=Boosts(tuple(added), tuple(factors)), constant=False)
 
 
 def _allowed(spec: str) -> Callable[[str], bool]:
