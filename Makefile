@@ -30,7 +30,7 @@ doctor: install ## 检查问题 / find what is wrong
 	@$(BIN)/govopen doctor $(ARGS)
 
 ##@ 开发 / Develop
-.PHONY: install install-dev test test-slow test-oracle fuzz-search lint bench translations clean
+.PHONY: install install-dev test test-slow test-kills test-oracle fuzz-search lint bench translations clean
 install: $(STAMP) translations ## 建立 .venv 并安装 / make .venv and install
 
 install-dev: $(DEV_STAMP) translations ## 另装测试与检查工具 / also the tools for tests and lint
@@ -46,6 +46,9 @@ test-oracle: install-dev ## 搜索结果与 Solr 9 对照，需要 Java；ARGS=5
 
 fuzz-search: install-dev ## 搜索服务模糊测试；ARGS="--minutes 10" / hostile requests to the search service
 	@$(BIN)/python -m ops.search.fuzz --guided $(ARGS)
+
+test-kills: install-dev ## 随机杀死服务、数据库与客户端；ARGS="--kills 300 --seed N" / kills at random points under load
+	@$(BIN)/python tests/delivery/kills/kill_harness.py $(ARGS)
 
 lint: install-dev ## ruff、mypy、import-linter、策略检查 / and the policies
 	@$(BIN)/ruff check .
