@@ -25,6 +25,7 @@ from joserfc.jwk import OKPKey
 from authz import DataObject, FixedClock, Runtime, SystemClock, new_id
 from billing import usage
 from ops import testing
+from ops.app import build_app
 from ops.delivery.exports import clear_exports, make_exports
 from ops.delivery.exports.make import close_exports, make_waiting
 from ops.delivery.testing import read_csv, read_parquet
@@ -408,3 +409,36 @@ async def test_csv_is_what_a_download_would_be(
     assert names == ["size", "code"]
     assert rows[:2] == [["9", "000009"], ["9", "000019"]]
     assert len(rows) == 5_000
+
+
+async def test_a_file_on_its_way_stops_when_the_grant_ends(
+    client: httpx.AsyncClient, runtime: Runtime, data: DataObject, granted: Granted
+) -> None:
+    """The client took the first block and no more; the revocation ends the answer without its last one."""
+    job = await asked(client, data, granted, format="json")
+    await make_waiting(runtime)
+    began, messages = asyncio.Event(), list[dict[str, Any]]()
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+        if message["type"] == "http.response.body":
+            began.set()
+            await asyncio.Event().wait()
+
+    app = build_app(runtime)
+    scope = {
+        "type": "http", "method": "GET", "path": path(data, job, "/file"), "raw_path": b"", "query_string": b"",
+        "headers": [(b"authorization", granted.headers["Authorization"].encode())], "client": ("127.0.0.1", 1),
+        "server": ("govopen.test", 80), "scheme": "http", "http_version": "1.1", "root_path": "",
+        "asgi": {"version": "3.0"},
+    }
+    serving = asyncio.create_task(app(scope, receive, send))
+    await asyncio.wait_for(began.wait(), 60)
+    await testing.set_grant_state(runtime, granted.id, "revoked")
+    await asyncio.wait([serving], timeout=60)
+    assert serving.done()
+    assert all(message.get("more_body") for message in messages if message["type"] == "http.response.body")
