@@ -73,4 +73,7 @@ CREATE EVENT TRIGGER govopen_drops ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUT
 
 SELECT govopen.watch(c.oid) FROM pg_class AS c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-    AND NOT EXISTS (SELECT 1 FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = 'govopen_version');
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_trigger AS t JOIN govopen.table_version AS v ON v.table_oid = t.tgrelid
+        WHERE t.tgrelid = c.oid AND t.tgname = 'govopen_version'
+    );

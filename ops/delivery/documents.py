@@ -120,7 +120,7 @@ FILES = {
                     "example": {
                         "resource_id": "887b78dd",
                         "title": "村级区划",
-                        "version": "1-4a01-4a01-3",
+                        "version": "1-4a01-4a01-3-64b0c1d2e3f40",
                         "is_exact": True,
                         "changed_at": "2026-11-21T12:00:00+00:00",
                         "resumable": True,

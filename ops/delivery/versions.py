@@ -34,4 +34,8 @@ async def exact_mark(connection: asyncpg.Connection, schema: str, table: str) ->
     if not await connection.fetchval("SELECT to_regclass('govopen.table_version') IS NOT NULL"):
         return None
     row = await connection.fetchrow(_MARK, schema, table)
-    return Mark(f"{row['oid']:x}-{row['node']:x}-{row['version']}", row["changed_at"]) if row else None
+    if row is None:
+        return None
+    # The instant tells apart two histories that began with the same backup.
+    instant = int(row["changed_at"].timestamp() * 1_000_000)
+    return Mark(f"{row['oid']:x}-{row['node']:x}-{row['version']}-{instant:x}", row["changed_at"])
