@@ -283,3 +283,26 @@ async def test_a_catalogue_entry_that_changes_while_loading_wins(
 
     answer = await put(client, data, slow(), publisher)
     assert (answer.status_code, answer.json()["code"]) == (409, "object_changed")
+
+
+async def test_what_tells_rows_apart_is_indexed_for_lookups(
+    client: httpx.AsyncClient, runtime: Runtime, data: DataObject, publisher: dict[str, str], pool: asyncpg.Pool
+) -> None:
+    long = "长" * 5_000
+    lines = [f"{long if n == 7 else n}号,{n},1,2026-11-21,2026-11-21T09:30:00,是\n" for n in range(200)]
+    answer = await put(client, data, (HEADER + "".join(lines)).encode(), publisher)
+    assert answer.status_code == 200, answer.text
+    row = await pool.fetchrow(
+        "SELECT location->>'table' AS name FROM authz.data_object WHERE resource_id = $1", data.resource_id
+    )
+    found = await pool.fetch(
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'restricted' AND tablename = $1", row["name"]
+    )
+    definitions = " ".join(one["indexdef"] for one in found)
+    assert "hash (name)" in definitions
+    assert "btree (n)" in definitions
+    assert len(found) == 3, "the row key, and the two fields whose values tell rows apart"
+    granted = await testing.issue_grant(runtime, data, ["name", "n"])
+    body = {"key": "name", "values": ["9号", "x"], "columns": ["n"]}
+    said = await client.post(f"/data/v1/{data.resource_id}/lookup", json=body, headers=granted.headers)
+    assert said.json() == {"items": [{"n": 9}], "not_found": ["x"]}

@@ -39,6 +39,7 @@ from ops.delivery.service import ROW_KEY
 SCHEMA = "restricted"
 ACTION = "data:load"
 RETIRED_KEPT_S = 600.0
+INDEXES_MAX = 4
 """A replaced table stays readable for so long, for deliveries that had found it."""
 NAME_BYTES_MAX = 63
 
@@ -167,12 +168,31 @@ async def replace(runtime: Runtime, call: Call, data: DataObject, upload: Upload
             table, source=target, schema_name=SCHEMA, columns=names, format="csv", force_null=names
         )
         await tx.execute(f"ANALYZE {SCHEMA}.{quoted(table)}")
+        await _index(tx, table)
         now = await objects.lock(tx, data.resource_id)
         if now is None or now.version != data.version:
             raise ChangedMeanwhile
         load = await _swap(tx, runtime, call, now, table, (form, rows), upload)
         await _audit(tx, runtime, call, data, load)
     return load
+
+
+async def _index(tx: asyncpg.Connection, table: str) -> None:
+    """Indexes on what rows are looked up by: fields of whose values at least half are different ones.
+
+    By hash for text, which may be of any length; a lookup only asks for equality.
+    """
+    rows = await tx.fetch(
+        "SELECT s.attname AS name, t.typname AS type FROM pg_stats s"
+        " JOIN pg_attribute a ON a.attrelid = $1::text::regclass AND a.attname = s.attname"
+        " JOIN pg_type t ON t.oid = a.atttypid"
+        " WHERE s.schemaname = $2 AND s.tablename = $3 AND s.attname <> $4 AND t.typname IN ('text', 'int8')"
+        " AND s.n_distinct < -0.5 AND s.null_frac < 0.5 ORDER BY a.attnum LIMIT $5",
+        f"{SCHEMA}.{quoted(table)}", SCHEMA, table, ROW_KEY, INDEXES_MAX,
+    )
+    for row in rows:
+        method = "hash" if row["type"] == "text" else "btree"
+        await tx.execute(f"CREATE INDEX ON {SCHEMA}.{quoted(table)} USING {method} ({quoted(row['name'])})")
 
 
 async def _create(tx: asyncpg.Connection, table: str, fields: Sequence[DataField]) -> None:
