@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import asyncpg
@@ -29,7 +29,9 @@ from authz import (
     Runtime,
     RuntimeDep,
     Settings,
+    beijing_date,
 )
+from billing import usage
 from billing.usage.ingest_routes import close_ingest
 from ops import problems
 from ops.delivery import close_delivery
@@ -84,6 +86,14 @@ async def _party_names(tx: asyncpg.Connection, ids: Iterable[str]) -> dict[str, 
     return {party_id: party.name for party_id, party in (await licensing.parties.names(tx, ids)).items()}
 
 
+async def _quota_exhausted(tx: asyncpg.Connection, grant_id: str, at: datetime) -> bool:
+    facts = await licensing.grant_facts(tx, grant_id)
+    if facts is None:  # there is nothing to use up; that there is no grant denies by itself
+        return False
+    left = await usage.quota_left(tx, grant_id, usage.Quota.of(facts.quota), beijing_date(at))
+    return any(bound.left == 0 for bound in left.bounds)
+
+
 def with_sources(runtime: Runtime) -> Runtime:
     """Let the lower packages ask the upper ones what only those know, through ports."""
     runtime.extras.setdefault("grant_facts", licensing.grant_facts)
@@ -92,6 +102,7 @@ def with_sources(runtime: Runtime) -> Runtime:
     runtime.extras.setdefault("keys_found", licensing.keys_found)
     runtime.extras.setdefault("parties_of", licensing.parties_of)
     runtime.extras.setdefault("party_names", _party_names)
+    runtime.extras.setdefault("quota_exhausted", _quota_exhausted)
     return runtime
 
 
