@@ -203,6 +203,10 @@ async def test_jobs_of_others_are_not_there(
         scoped = await client.get(path(data, job, tail), headers=narrow.headers)
         assert (scoped.status_code, scoped.json()["code"]) == (403, "key_scope")
     assert (await client.delete(path(data, job), headers=other.headers)).status_code == 404
+    away = await testing.issue_grant(runtime, data, ["code"], ip_allow=("203.0.113.0/24",))
+    for method in ("GET", "DELETE"):
+        answer = await client.request(method, path(data, job), headers=away.headers)
+        assert (answer.status_code, answer.json()["reasons"][0]["code"]) == (403, "address_not_allowed")
     assert (await client.post(path(data), json={}, headers=narrow.headers)).status_code == 403
     assert (await client.get(path(data), headers=other.headers)).json()["items"] == []
 

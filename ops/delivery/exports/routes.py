@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from authz import Body, FieldError, InvalidInput, NotFound, RowFilter, RuntimeDep
 from authz.model import FILTER_OPS
 from ops.delivery import service
-from ops.delivery.access import authenticate, decide_access, find_object, key_of, require_scope
+from ops.delivery.access import authenticate, decide_access, decided, find_object, key_of, require_scope
 from ops.delivery.connections import acquired
 from ops.delivery.exports import accept, store
 from ops.delivery.exports.model import ExportGone, ExportJob, ExportNotReady
@@ -211,7 +211,10 @@ def _shown(parts: DeliveryParts, job: ExportJob, status: int, **headers: str) ->
 
 
 async def _grant(parts: DeliveryParts, request: Request, resource_id: str) -> tuple[str, dict[str, str]]:
-    """The grant whose key was shown, whatever its state, and headers of the rate. Raises KeyRequired, KeyUnknown."""
+    """The grant whose key was shown, whatever its state, and headers of the rate.
+
+    Raises KeyRequired, KeyUnknown, and Denied from an address that the key is not for.
+    """
     limits = await service.limit_rate(parts, request)
     async with acquired(parts.runtime.pool) as connection:
         data = await find_object(connection, _known_shape(resource_id))
@@ -219,6 +222,10 @@ async def _grant(parts: DeliveryParts, request: Request, resource_id: str) -> tu
     if held is None:
         raise KeyRequired(site=parts.runtime.settings.site_url, resource_id=resource_id)
     require_scope(held, SCOPE)
+    if held.facts.ip_allow:
+        _, decision = await decided(parts.runtime, request, data, held.facts, DataQuery())
+        if "address_not_allowed" in decision.codes:
+            decision.require()
     return held.facts.id, limits
 
 
