@@ -20,7 +20,8 @@ from ops.stack import Home, Stack, find
 from ops.stack.testing import running_stack
 
 sys.path.insert(0, str(Path(__file__).parent))
-from office import office, sit  # noqa: F401 - fixtures that several modules share
+from applicants import city  # noqa: F401 - fixtures that modules share
+from office import office, sit  # noqa: F401
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 USCC = "11330100002489559L"

@@ -1,0 +1,81 @@
+"""The people of the applicants' tests: who takes part, appointed as a city appoints them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import asyncpg
+import pytest
+
+from ops.bootstrap import appoint_security_admin
+from ops.demo.clients import Person
+from ops.demo.made import credit_code
+from ops.stack import Stack
+from ops.stack.postgres import url
+
+
+@dataclass
+class City:
+    """Who takes part, and what has come of it."""
+
+    stack: Stack
+    people: dict[str, Person]
+    passwords: dict[str, str]
+    resource: str
+    closed: str
+    open: str
+    uscc: str
+    ids: dict[str, str] = field(default_factory=dict)
+
+
+def _token(stack: Stack, name: str) -> str:
+    said = stack.ckan("user", "token", "add", name, f"my-{secrets.token_hex(3)}", "-q").stdout
+    return str(said.strip().splitlines()[-1].strip())
+
+
+async def _security_admin(stack: Stack, user_id: str, name: str) -> str:
+    """The name of the security administrator: this person, unless there is one already."""
+    database = url(stack.home, stack.ports["postgres"], "govopen", "govopen")
+    await appoint_security_admin(database, user_id, name)
+    connection = await asyncpg.connect(database)
+    try:
+        found = await connection.fetchval(
+            "SELECT user_name FROM authz.role_assignment WHERE role = 'security_admin' AND ended_at IS NULL LIMIT 1")
+    finally:
+        await connection.close()
+    return str(found)
+
+
+def _appoint(security: Person, ids: dict[str, str]) -> None:
+    """An authority that checks, an exchange that countersigns."""
+    seats = (("authority", "authority", "my-authority"), ("exchange", "exchange_officer", "my-officer"))
+    for kind, role, name in seats:
+        party = security.post("/v1/parties", {"kind": kind, "name": f"页面测试{kind}"})
+        security.post("/v1/roles", {
+            "user_id": ids[name], "user_name": name, "role": role, "organisation_id": party["id"]})
+
+
+@pytest.fixture(scope="module")
+def city(stack: Stack) -> City:
+    names = ("my-security", "my-authority", "my-officer", "my-owner", "my-applicant", "my-newcomer")
+    admin = Person(stack.site_url, "govadmin", _token(stack, "govadmin"))
+    passwords = {name: secrets.token_urlsafe(12) for name in names}
+    ids = {
+        name: admin.action("user_create", name=name, email=f"{name}@example.test", password=passwords[name])["id"]
+        for name in names
+    }
+    people = {name: Person(stack.site_url, name, _token(stack, name)) for name in names}
+    admin.action("organization_member_create", id="ceshi-ju", username="my-owner", role="admin")
+    with ThreadPoolExecutor(1) as beside:  # the browser's own event loop runs in this thread
+        security = beside.submit(asyncio.run, _security_admin(stack, ids["my-security"], "my-security")).result()
+    holder = people.get(security) or Person(stack.site_url, security, _token(stack, security))
+    _appoint(holder, ids)
+    resources = {
+        name: admin.action("package_show", id=name)["resources"][0]["id"]
+        for name in ("ceshi-youtiaojian", "ceshi-buyu", "ceshi-kaifang")
+    }
+    return City(stack, people, passwords, resources["ceshi-youtiaojian"], resources["ceshi-buyu"],
+                resources["ceshi-kaifang"], credit_code("320501", 71_000_000 + secrets.randbelow(900_000)))
