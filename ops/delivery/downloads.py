@@ -142,9 +142,7 @@ async def download(permit: Permit, query: DataQuery) -> Response:
     """
     compiled = compiled_for(permit, query)
     lease = await Lease.take(permit.pool)
-    running = (
-        Running(permit.grant.id, permit.data.resource_id, permit.access.key_id) if permit.grant else None
-    )
+    running = Running(permit.grant.id, permit.data.resource_id, permit.access.key_id) if permit.grant else None
     try:
         if running is None:
             await _still_there(lease, compiled)
