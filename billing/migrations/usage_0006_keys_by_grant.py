@@ -1,4 +1,4 @@
-"""Keys that begin with the grant, so that events and what they count for can be distributed by grant over several nodes.
+"""Keys that begin with the grant, so that events and what they count can be distributed by grant over several nodes.
 
 The key of the events serves what the index by grant and number served; numbers alone get an index in its place.
 """
