@@ -13,7 +13,7 @@ from billing.acting import Act
 from billing.catalogue import chargeable_object
 from billing.errors import CeilingBelowRates
 from billing.lifecycles import CEILING, PriceState
-from billing.prices.proposals import Kind, Verdictum, decide, document, publish
+from billing.prices.proposals import Kind, Verdictum, as_published, decide, document, publish
 from billing.pricing import Ceiling, Pricing, over_ceiling
 from billing.rows import one
 
@@ -106,14 +106,18 @@ async def show(tx: asyncpg.Connection, ceiling_id: str) -> dict[str, Any]:
 
 
 async def listed(
-    tx: asyncpg.Connection, resource_id: str | None, state: str | None, limit: int, after: str | None
+    tx: asyncpg.Connection, resource_id: str | None, state: str | None, limit: int, after: str | None, *,
+    proposals: bool = True,
 ) -> list[dict[str, Any]]:
+    """Newest first; without ``proposals`` only those that are or were in force, as they were published."""
     rows = await tx.fetch(
         "SELECT * FROM billing.ceiling WHERE ($1::text IS NULL OR resource_id = $1) AND ($2::text IS NULL OR"
-        " state = $2) AND ($3::text IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
-        resource_id, state, after, limit,
+        " state = $2) AND ($3::text IS NULL OR id < $3) AND ($5 OR state IN ('published', 'retired'))"
+        " ORDER BY id DESC LIMIT $4",
+        resource_id, state, after, limit, proposals,
     )
-    return [document(row, KIND) for row in rows]
+    found = [document(row, KIND) for row in rows]
+    return found if proposals else [as_published(one) for one in found]
 
 
 async def publish_due(act: Act) -> int:

@@ -87,3 +87,19 @@ def document(row: asyncpg.Record, kind: Kind) -> dict[str, Any]:
     """The row for an answer, with the state's name in both languages."""
     label = kind.life.states[PriceState(row["state"])]
     return {**dict(row), "state_label_zh": label.zh, "state_label_en": label.en}
+
+
+INTERNAL = (
+    "proposed_by", "proposed_name", "proposal_reason", "decided_by", "decided_name", "decision_reason",
+)
+"""Who wanted it and why: the offices' own business, left empty for everybody else."""
+
+
+def as_published(found: dict[str, Any]) -> dict[str, Any]:
+    """A ceiling or rule as it was published, without how the offices came to it."""
+    return {**found, **{name: None for name in INTERNAL if name in found}}
+
+
+def is_published(found: dict[str, Any]) -> bool:
+    """Whether it is, or once was, in force and public."""
+    return found["state"] in (PriceState.PUBLISHED.value, PriceState.RETIRED.value)

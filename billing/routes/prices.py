@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import Field, StrictInt
 
-from authz import Body, CallDep, RuntimeDep, once
+from authz import Body, CallDep, NotFound, RuntimeDep, may, once
 from billing.acting import Act, page
 from billing.money import PriceFen
 from billing.prices import application, ceilings, rate_cards
+from billing.prices.proposals import as_published, is_published
 from billing.pricing import QUANTITY_MAX, Pricing
 from billing.routes.common import Cursor, Decision, Id, IsoDate, Limit, LongText, Reasoned
 
@@ -44,15 +45,21 @@ async def list_ceilings(
     runtime: RuntimeDep, call: CallDep, resource_id: str | None = None, state: State | None = None,
     limit: Limit = 50, cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Ceilings, newest first; any signed-in person may read them."""
+    """Ceilings, newest first; proposals and their reasons for the offices, what was published for the signed-in."""
+    office = may(call.identity, "rate:view", None).permitted
     async with runtime.snapshot() as tx:
-        return page(await ceilings.listed(tx, resource_id, state, limit + 1, cursor), limit)
+        return page(await ceilings.listed(tx, resource_id, state, limit + 1, cursor, proposals=office), limit)
 
 
 @router.get("/v1/ceilings/{ceiling_id}")
 async def show_ceiling(ceiling_id: str, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     async with runtime.snapshot() as tx:
-        return await ceilings.show(tx, ceiling_id)
+        found = await ceilings.show(tx, ceiling_id)
+    if may(call.identity, "rate:view", None).permitted:
+        return found
+    if not is_published(found):
+        raise NotFound
+    return as_published(found)
 
 
 @router.post("/v1/ceilings/{ceiling_id}/{verdict}")
@@ -136,9 +143,26 @@ async def simulate_price(
         return await application.simulate(act, application_id, body.pricing, body.rows_month)
 
 
+Bound = Annotated[StrictInt, Field(ge=1, le=QUANTITY_MAX)]
+
+
 class Quota(Body):
-    rows_month: Annotated[StrictInt, Field(ge=1, le=QUANTITY_MAX)]
+    """Bounds of the grant by day, by month and over its life; ``keys`` are distinct values that lookups ask for."""
+
+    rows_month: Bound
     calls_day: Annotated[StrictInt, Field(ge=1, le=1_000_000_000)] | None = None
+    calls_minute: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
+    rows_call: Bound | None = None
+    rows_day: Bound | None = None
+    rows_life: Bound | None = None
+    calls_month: Bound | None = None
+    calls_life: Bound | None = None
+    bytes_day: Bound | None = None
+    bytes_month: Bound | None = None
+    bytes_life: Bound | None = None
+    keys_day: Bound | None = None
+    keys_month: Bound | None = None
+    keys_life: Bound | None = None
 
 
 class PriceBody(Body):

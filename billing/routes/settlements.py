@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import Field, StrictInt
 
-from authz import Body, CallDep, NotFound, RuntimeDep, organisations_where
+from authz import Body, CallDep, NotFound, RuntimeDep, may, organisations_where
 from authz import once as only_once
 from billing import ledger
 from billing.acting import Act, page
 from billing.money import AmountFen
 from billing.periods import Period
+from billing.prices.proposals import as_published, is_published
 from billing.routes.common import Cursor, Id, IsoDate, Limit, Reasoned
 from billing.routes.payments import Serial
 from billing.settlement import payouts, rules, run, views
@@ -42,9 +43,12 @@ async def propose_rule(body: ShareRuleBody, runtime: RuntimeDep, call: CallDep) 
 
 @router.get("/v1/share-rules")
 async def list_rules(runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
-    """Every version of the rule; any signed-in person may read how revenue is shared."""
+    """How revenue is shared, for the signed-in: what is or was in force; proposals and reasons for the offices."""
     async with runtime.snapshot() as tx:
-        return {"items": await rules.listed(tx), "next": None}
+        found = await rules.listed(tx)
+    if not may(call.identity, "rate:view", None).permitted:
+        found = [as_published(one) for one in found if is_published(one)]
+    return {"items": found, "next": None}
 
 
 @router.post("/v1/share-rules/{rule_id}/{verdict}")
