@@ -25,6 +25,8 @@ from ops.bench.framework import Figure, Say, register
 from ops.bench.made_catalogue import BATCH, SITE_ID, Catalogue, batches
 from ops.bench.peers import solr
 from ops.search import access
+from ops.stack import Home
+from ops.stack.parts import base_env
 from ops.stack.testing import free_port
 
 DATASETS = int(os.environ.get("GOVOPEN_BENCH_DATASETS", "139000"))
@@ -60,8 +62,14 @@ class Side:
     alone: list[list[float]] = field(default_factory=list)
     together: list[list[float]] = field(default_factory=list)
     everything: list[list[float]] = field(default_factory=list)
+    cpu: list[list[float]] = field(default_factory=list)
+    """Processor time for each request of a round, which other load on the machine hardly changes."""
     rss_mb: float = 0.0
     disk_mb: float = 0.0
+
+    def cpu_s(self) -> float:
+        spent = self.process.cpu_times()
+        return float(spent.user + spent.system)
 
     def weigh(self) -> None:
         self.rss_mb = self.process.memory_info().rss / 1e6
@@ -189,7 +197,7 @@ def _service(home: Path) -> tuple[Side, Callable[[], None]]:
     with (home.parent / "service.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ops.search", "--home", str(home), "--port", str(port)],
-            cwd=ROOT, stdout=log, stderr=log,
+            cwd=ROOT, env=base_env(Home.at(home), "search"), stdout=log, stderr=log,
         )
     side = Side("service", f"http://127.0.0.1:{port}/solr/ckan", home, psutil.Process(process.pid), authorization)
     deadline = time.monotonic() + START_S
@@ -263,11 +271,13 @@ def _rounds(sides: list[Side], catalogue: Catalogue, say: Say) -> None:
         together = [request(catalogue, chance) for _ in range(REQUESTS)]
         everything = [request(catalogue, random.Random(f"{number}/{at}"), "*:*") for at in range(REQUESTS // 10)]
         for side in sides:
+            before = side.cpu_s()
             side.alone.append(ask(side, alone))
+            side.cpu.append([(side.cpu_s() - before) * 1000 / len(alone)])
             side.together.append(ask_together(side, together))
             side.everything.append(ask(side, everything))
             say(f"{side.name}, round {number + 1}: p50 {_quantile(side.alone[-1], 0.5):.1f} ms, "
-                f"p95 {_quantile(side.alone[-1], 0.95):.1f} ms; load {os.getloadavg()[0]:.1f}")
+                f"p95 {_quantile(side.alone[-1], 0.95):.1f} ms, processor {side.cpu[-1][0]:.1f} ms; load {os.getloadavg()[0]:.1f}")
 
 
 def _figures(ours: Side, peer: Side | None) -> list[Figure]:
@@ -281,6 +291,7 @@ def _figures(ours: Side, peer: Side | None) -> list[Figure]:
         Figure("p95_ms", _median(ours.alone, 0.95), "ms", "lower", 20),
         Figure("index_per_s", round(statistics.median(ours.index_per_s)), "1/s", "higher", 2000),
         figure("p50_ms", "ms", "lower", lambda side: _median(side.alone, 0.5)),
+        figure("cpu_ms", "ms", "lower", lambda side: _median(side.cpu, 0.5)),
         figure("p95_together_ms", "ms", "lower", lambda side: _median(side.together, 0.95)),
         figure("p95_everything_ms", "ms", "lower", lambda side: _median(side.everything, 0.95)),
         figure("index_whole_s", "s", "lower", lambda side: side.whole_s),
