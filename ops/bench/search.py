@@ -277,7 +277,8 @@ def _rounds(sides: list[Side], catalogue: Catalogue, say: Say) -> None:
             side.together.append(ask_together(side, together))
             side.everything.append(ask(side, everything))
             say(f"{side.name}, round {number + 1}: p50 {_quantile(side.alone[-1], 0.5):.1f} ms, "
-                f"p95 {_quantile(side.alone[-1], 0.95):.1f} ms, processor {side.cpu[-1][0]:.1f} ms; load {os.getloadavg()[0]:.1f}")
+                f"p95 {_quantile(side.alone[-1], 0.95):.1f} ms, "
+                f"processor {side.cpu[-1][0]:.1f} ms; load {os.getloadavg()[0]:.1f}")
 
 
 def _figures(ours: Side, peer: Side | None) -> list[Figure]:
