@@ -54,7 +54,7 @@ lint: install-dev ## ruff、mypy、import-linter、策略检查 / and the polici
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m authz.pdp.lint
+	@$(BIN)/python -c "import sys; from authz.pdp.lint import main; sys.exit(main())"
 
 bench: install ## 基准；ARGS="setup --json FILE" / benchmarks
 	@$(BIN)/govopen bench $(ARGS)
