@@ -68,6 +68,15 @@ def test_open_data_has_downloads_and_restricted_data_only_a_way_to_apply(open_pa
     expect(closed.locator("main")).to_contain_text("个人信息保护法")
 
 
+def test_files_are_listed_with_what_the_service_tells_of_them(open_page: OpenPage) -> None:
+    page = open_page("/dataset/ceshi-kaifang#files")
+    row = page.locator("[data-format=csv]")
+    assert "format=csv" in (row.locator("a").get_attribute("href") or "")
+    expect(row.locator("[data-size]")).not_to_have_text("–", timeout=30_000)
+    expect(page.locator("[data-format=geojson]")).to_be_hidden(timeout=30_000)
+    assert open_page("/dataset/ceshi-youtiaojian").locator("[data-files]").count() == 0
+
+
 def test_resource_page_shows_the_same(open_page: OpenPage, site: str) -> None:
     found = httpx.get(f"{site}/api/3/action/package_show", params={"id": "ceshi-kaifang"}, trust_env=False).json()
     page: Any = open_page(f"/dataset/ceshi-kaifang/resource/{found['result']['resources'][0]['id']}")
