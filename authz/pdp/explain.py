@@ -16,6 +16,7 @@ from authz.pdp.engine import EmbeddedEngine, EngineFailure
 from authz.pdp.reasons import CATALOGUE
 
 POLICY = "data_access"
+ENGINES_MAX = 8
 Outcome = Literal["held", "failed", "not_asked"]
 
 
@@ -82,7 +83,7 @@ def explain(facts: Mapping[str, Any], policies: PolicySet | None = None) -> dict
     was asked for or could be had whether it may be read, and masked how. Raises EngineFailure.
     """
     version = policies or in_force()
-    engine = EmbeddedEngine(version)
+    engine = _engine(version)
     answer = engine.evaluate(POLICY, facts)
     codes = [str(code) for code in answer.get("reasons", ())]
     return {
@@ -91,6 +92,19 @@ def explain(facts: Mapping[str, Any], policies: PolicySet | None = None) -> dict
         "checks": [_told(engine, check, facts, codes) for check in CHECKS if _there(engine, check, facts)],
         "fields": _fields(facts, answer),
     }
+
+
+_engines: dict[str, EmbeddedEngine] = {}
+
+
+def _engine(policies: PolicySet) -> EmbeddedEngine:
+    """The engine of a version, kept, for making one takes far longer than asking it."""
+    known = _engines.get(policies.version)
+    if known is None:
+        if len(_engines) >= ENGINES_MAX:
+            _engines.clear()
+        known = _engines[policies.version] = EmbeddedEngine(policies)
+    return known
 
 
 def _sentences(facts: Mapping[str, Any], codes: Sequence[str]) -> list[dict[str, str]]:
