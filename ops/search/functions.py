@@ -54,14 +54,15 @@ Function = Constant | FieldValue | Call
 
 
 def _recip(x: float, m: float, a: float, b: float) -> float:
-    below = m * x + b
-    return a / below if below else math.copysign(math.inf, a)
+    return _div(a, m * x + b)
 
 
 def _div(a: float, b: float) -> float:
     if b:
         return a / b
-    return math.nan if not a or math.isnan(a) else math.copysign(math.inf, a)
+    if not a or math.isnan(a):
+        return math.nan
+    return math.copysign(math.inf, math.copysign(1, a) * math.copysign(1, b))
 
 
 def _mod(a: float, b: float) -> float:

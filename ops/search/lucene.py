@@ -277,8 +277,11 @@ class _Parser:
         plain = self.at
         boost = 1.0
         constant = False
-        while self._to_suffix("~^") in ("~", "^") and self.at < len(self.text):
-            if self._peek() == "~":
+        left = "~^"
+        while left and self._to_suffix(left) in tuple(left):
+            suffix = self._peek()
+            left = left.replace(suffix, "")
+            if suffix == "~":
                 self.at += 1
                 fuzzy = self._number() if self._number_ahead() else 2.0
             else:

@@ -12,6 +12,7 @@ from ops.search.schema import Kind
 
 _SLOPPY = re.compile(r'"((?:\\.|[^"\\])*)"\s*~([1-9]\d*)')
 
+_SHORT = re.compile(r"(?<![\w\\])\w{1,3}\s*~")
 _SIGNED = re.compile(r'\(\s*[+-]"')
 
 
@@ -40,6 +41,10 @@ def _of_signs(question: Question, refused: str) -> bool:
     return question.parameters.get("defType") == "edismax" and bool(_SIGNED.search(str(question.parameters["q"])))
 
 
+def _of_short(question: Question, refused: str) -> bool:
+    return any(_SHORT.search(str(question.parameters.get(name, ""))) for name in ("q", "fq"))
+
+
 PURPOSES = (
     Purpose(
         "patterns",
@@ -51,6 +56,9 @@ PURPOSES = (
         "A sloppy phrase of three and more words is found where each two of them are near enough; one that repeats "
         "a word is satisfied by one of it.",
         _of_slop,
+    ),
+    Purpose(
+        "fuzzy", "All terms so near are looked for; Solr takes the 50 nearest, few for a word this short.", _of_short
     ),
     Purpose(
         "signs",

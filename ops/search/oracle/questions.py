@@ -354,7 +354,8 @@ def garbage(chance: random.Random) -> Parameters:
     made: Parameters = {"q": text if text.strip(' "\u3000') else "a"}
     if chance.random() < 0.4:
         made.update({"defType": chance.choice(("dismax", "edismax")), "qf": "title text", "sow": "true"})
-        made["q"] = re.sub(r"&&|\|\|", "", str(made["q"])).strip() or "a"
+        typed_text = re.sub(r"&&|\|\|", "", text)
+        made["q"] = typed_text if typed_text.strip(' "\u3000') else "a"
     return made
 
 
