@@ -123,13 +123,18 @@ def field_errors(faults: list[dict[str, Any]]) -> list[FieldError]:
     return found
 
 
+AWAY = (
+    asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError, asyncpg.CrashShutdownError,
+)
+"""The database is not there at this moment, or not for one more."""
+
+
 def _database_refusal(error: asyncpg.PostgresError) -> Refusal | None:
     """What the database refuses because of what the caller sent; None for faults of our own."""
     if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
         return BadRequest(what="U+0000 / invalid text")
-    if isinstance(
-        error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError
-    ):
+    if isinstance(error, AWAY):
         return Unavailable(part="PostgreSQL")
     return None
 
@@ -181,6 +186,12 @@ def install(app: FastAPI) -> None:
             log.error("database error %s", error.sqlstate, exc_info=error)
             refusal = Crash(request_id=request.state.request_id)
         return problem(request, refusal)
+
+    @app.exception_handler(asyncpg.InternalClientError)
+    async def _lost(request: Request, error: asyncpg.InternalClientError) -> JSONResponse:
+        """The connection was cut in the middle of a word: the driver no longer knows where it is."""
+        log.warning("a connection was lost: %s", error)
+        return problem(request, Unavailable(part="PostgreSQL"))
 
     @app.exception_handler(asyncpg.DataError)
     async def _data(request: Request, error: asyncpg.DataError) -> JSONResponse:

@@ -19,11 +19,11 @@ class Kept:
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[asyncpg.Connection]:
         """The connection; after any fault inside, the next use gets another one."""
-        if self._connection is None or self._connection.is_closed():
-            await self.give_back()
-            self._connection = cast(asyncpg.Connection, await self._pool.acquire())
-            await self._connection.execute("SET plan_cache_mode = force_generic_plan")
         try:
+            if self._connection is None or not _works(self._connection):
+                await self.give_back()
+                self._connection = cast(asyncpg.Connection, await self._pool.acquire())
+                await self._connection.execute("SET plan_cache_mode = force_generic_plan")
             yield self._connection
         except BaseException:
             await self.give_back()
@@ -34,3 +34,11 @@ class Kept:
         if connection is not None:
             with contextlib.suppress(Exception):
                 await self._pool.release(cast(Any, connection), timeout=5)
+
+
+def _works(connection: asyncpg.Connection) -> bool:
+    """A connection that the server cut while nobody used it was taken back by the pool: it may not even be asked."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False

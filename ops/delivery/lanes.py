@@ -22,7 +22,8 @@ WAIT_S = 5.0
 READ_S = 30.0
 
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
+        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError,
+        asyncpg.InternalClientError)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 

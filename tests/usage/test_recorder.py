@@ -226,6 +226,21 @@ async def test_the_database_going_away_loses_and_doubles_nothing(
     assert (await counter(pool, grant_id, "month"))["rows"] == totals.rows == totals.calls
 
 
+async def test_a_connection_that_is_cut_while_nobody_uses_it_is_replaced(
+    recorder: UsageRecorder, pool: asyncpg.Pool, clock: FixedClock, grant_id: str
+) -> None:
+    cutter = await asyncpg.connect(pool._connect_args[0])
+    for number in range(1, 4):
+        await recorder.record(ask(grant_id, clock, 1), Served(1, 1))
+        assert (await counter(pool, grant_id, "life"))["rows"] == number
+        await cutter.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid()"
+        )
+        await asyncio.sleep(0.2)
+    await cutter.close()
+
+
 async def test_events_are_never_edited(tx: asyncpg.Connection, clock: FixedClock, grant_id: str) -> None:
     event = UsageEvent("/operator/x", "e-1", grant_id, clock.now(), "res", 5, 1, 10, {})
     assert await usage.record_event(tx, event, clock.now())
