@@ -53,6 +53,12 @@ fuzz-search: install-dev ## 搜索服务模糊测试；ARGS="--minutes 10" / hos
 test-kills: install-dev ## 随机杀死服务、数据库与客户端；ARGS="--kills 300 --seed N" / kills at random points under load
 	@$(BIN)/python tests/delivery/kills/kill_harness.py $(ARGS)
 
+test-ckan-full: install-dev ## CKAN 自己的检索测试全部（需 git）/ CKAN's own tests that judge search; a clone or GOVOPEN_CKAN_SOURCE
+	@$(BIN)/python tests/search_ckan/score.py $(ARGS)
+
+test-kills: install-dev ## 检索服务 300 次断电 / 300 kills of the search service
+	@GOVOPEN_SEARCH_KILLS=300 $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_kills.py
+
 lint: install-dev ## ruff、mypy、import-linter、策略检查 / and the policies
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
