@@ -111,19 +111,14 @@ async def count(tx: asyncpg.Connection, this_month: date) -> None:
     """Add what is staged, of which nothing is negative, to the grants' counters; what is late is kept aside."""
     await tx.execute(
         f"""
-        WITH {SPANS}
+        WITH {SPANS}, late AS (
+            INSERT INTO billing.usage_counter_late (grant_id, span, starts_on, calls, rows, bytes)
+            SELECT grant_id, span, starts_on, calls, rows, bytes FROM told WHERE is_late
+        )
         INSERT INTO billing.usage_counter AS c (grant_id, span, starts_on, calls, rows, bytes)
         SELECT grant_id, span, starts_on, calls, rows, bytes FROM told WHERE NOT is_late ORDER BY 1, 2, 3
         ON CONFLICT (grant_id, span, starts_on) DO UPDATE
             SET calls = c.calls + excluded.calls, rows = c.rows + excluded.rows, bytes = c.bytes + excluded.bytes
-        """,
-        this_month,
-    )
-    await tx.execute(
-        f"""
-        WITH {SPANS}
-        INSERT INTO billing.usage_counter_late (grant_id, span, starts_on, calls, rows, bytes)
-        SELECT grant_id, span, starts_on, calls, rows, bytes FROM told WHERE is_late
         """,
         this_month,
     )
