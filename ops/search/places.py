@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from ops.search.folders import remove_folder
 from ops.search.generation import Generation
 from ops.search.rebuild import Rebuild
 
@@ -81,8 +82,8 @@ class Places:
 
     def _remove(self, folder: Path) -> None:
         if folder != self.home:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
             return
-        shutil.rmtree(folder / "index", ignore_errors=True)
+        remove_folder(folder / "index")
         for suffix in ("", "-wal", "-shm"):
             (folder / f"documents.sqlite{suffix}").unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from typing import Any
 from ops.search.documents import Prepared, to_index
 from ops.search.errors import SearchFault
 from ops.search.fields import LAYOUT
+from ops.search.folders import remove_folder
 from ops.search.generation import COMMIT_EACH, Change, Generation, Step
 from ops.search.store import Store, unpack_head
 
@@ -148,4 +149,4 @@ class Rebuild:
     def drop(self) -> None:
         """Give up, with everything that was gathered."""
         self.generation.close(in_order=False)
-        shutil.rmtree(self.generation.folder, ignore_errors=True)
+        remove_folder(self.generation.folder)
