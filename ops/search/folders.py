@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def remove_folder(folder: Path, tries: int = 100) -> None:
-    """Remove a folder in which the index's own threads may still be writing; what stays is removed at the next start."""
+    """Remove a folder that the index's own threads may still write to; what stays is removed at the next start."""
     for _ in range(tries):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
