@@ -25,7 +25,7 @@ INHERITED = (
 )
 CKAN_WORKERS = 2
 STREAMING = {"MALLOC_TRIM_THRESHOLD_": "4194304", "MALLOC_MMAP_THRESHOLD_": "4194304"}
-"""The service's pieces of 128 KB stay on the heap: mapped anew for each, they cost as much as all else of a download."""
+"""The service's pieces of 128 KB stay on the heap: mapped anew each, they cost as much as the rest of a download."""
 
 
 @dataclass(frozen=True)
