@@ -73,6 +73,7 @@ def environment(database_url: str, redis_url: str, keys: dict[str, Path]) -> dic
         "GOVOPEN_SITE_URL": "http://govopen.test", "GOVOPEN_CKAN_URL": "http://127.0.0.1:9",
         "GOVOPEN_TOKEN_PUBLIC_KEY_FILE": str(keys["token_public"]),
         "GOVOPEN_SIGNING_KEY_FILE": str(keys["signing"]),
+        "GOVOPEN_RATE_PUBLIC": "1000000", "GOVOPEN_RATE_KEY": "1000000",  # hundreds of callers at one address
     }
 
 
