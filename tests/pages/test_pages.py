@@ -48,6 +48,7 @@ WORDS = re.compile(r"[A-Za-z]{3,}")
 PLAIN = {
     "csv", "json", "jsonl", "api", "curl", "python", "javascript", "english", "http", "https", "format", "columns",
     "filter", "field", "prefix", "limit", "purpose", "rows", "data", "creative", "commons", "attribution", "govopen",
+    "excel", "xlsx", "lines", "parquet", "arrow", "geojson", "sha",
 }
 """Words that stand on Chinese pages as they are: formats, languages, parameters, names of licenses."""
 
