@@ -61,9 +61,9 @@ def rebuild(feed: search_feed.Service, *, everything: bool = False) -> int:
 
 
 def stored() -> dict[str, dict[str, Any]]:
-    """What the index holds, but for the moment of indexing and the order of the extras."""
+    """What the index holds, but for the moment and number of indexing and the order of the extras."""
     found = index.make_connection(decode_dates=False).search(q="*:*", rows=1000, fl="*")
-    documents = {one["id"]: {**one, "indexed_ts": None} for one in found.docs}
+    documents = {one["id"]: {**one, "indexed_ts": None, "_version_": None} for one in found.docs}
     for one in documents.values():
         one["data_dict"] = json.loads(one["data_dict"])
         one["data_dict"]["extras"].sort(key=lambda extra: extra["key"])
