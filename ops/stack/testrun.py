@@ -1,7 +1,8 @@
 """All tests: the service's run without CKAN's pytest plugins, then the runs inside CKAN with them.
 
 ``python -m ops.stack.testrun [--slow] [PATHS and options of pytest]``. Ends with each run's closing line; fails when
-one of them fails.
+one of them fails. Where there are two cores, the service's run goes beside the others, each line under the name of
+its run; ``GOVOPEN_TEST_LANES=1`` makes one after the other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,22 +59,41 @@ def main(argv: list[str] | None = None) -> int:
     given = [word for word in given if word != "--slow"]
     wanted = [word for word in given if not word.startswith("-") and (ROOT / word.split("::")[0]).exists()]
     options = [word for word in given if word not in wanted]
-    results: list[tuple[str, int, str]] = []
-    begun = time.monotonic()
+    chosen: list[tuple[Run, list[str]]] = []
     for run in runs():
         paths = [word for word in wanted if _covers(run, word)] if wanted else list(run.folders)
         if not paths or (run.whole and slow):
             continue
-        print(f"\n── {run.title} ──", flush=True)
-        marked = [] if run.whole else ["-m", "slow" if slow else "not slow", *paths, *options]
-        code, closing = _execute([*run.command, *marked])
-        if code == NOTHING_COLLECTED and (options or slow):
-            code = 0
-        results.append((run.title, code, closing))
+        chosen.append((run, [] if run.whole else ["-m", "slow" if slow else "not slow", *paths, *options]))
+    results: dict[str, tuple[int, str]] = {}
+    begun = time.monotonic()
+    lanes = _lanes(chosen)
+
+    def drive(lane: list[tuple[Run, list[str]]]) -> None:
+        for run, marked in lane:
+            title = run.title if len(lanes) > 1 else ""
+            print(f"\n── {run.title} ──", flush=True)
+            code, closing = _execute([*run.command, *marked], title)
+            results[run.title] = (0 if code == NOTHING_COLLECTED and (options or slow) else code, closing)
+
+    threads = [threading.Thread(target=drive, args=(lane,)) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     print(f"\n── {time.monotonic() - begun:.0f} s ──")
-    for title, code, closing in results:
-        print(f"{'✓' if code == 0 else '✗'} {title}: {closing or f'exit code {code}'}")
-    return int(not results or any(code for _, code, _ in results))
+    for run, _ in chosen:
+        code, closing = results.get(run.title, (1, "did not end"))
+        print(f"{'✓' if code == 0 else '✗'} {run.title}: {closing or f'exit code {code}'}")
+    return int(not chosen or any(results.get(run.title, (1, ""))[0] for run, _ in chosen))
+
+
+def _lanes(chosen: list[tuple[Run, list[str]]]) -> list[list[tuple[Run, list[str]]]]:
+    """The first run takes as long as all others together, so it goes beside them where there is a core for it."""
+    wished = int(os.environ.get("GOVOPEN_TEST_LANES", "2"))
+    if min(wished, os.cpu_count() or 1) < 2 or len(chosen) < 2:
+        return [chosen] if chosen else []
+    return [chosen[:1], chosen[1:]]
 
 
 def _covers(run: Run, word: str) -> bool:
@@ -80,16 +101,18 @@ def _covers(run: Run, word: str) -> bool:
     return any(path == folder or path.startswith(f"{folder}/") for folder in run.folders) or path == "tests"
 
 
-def _execute(command: list[str]) -> tuple[int, str]:
-    """Run pytest, pass its output on as it comes, and pick out its closing line."""
+def _execute(command: list[str], title: str) -> tuple[int, str]:
+    """Run pytest, pass its output on as it comes (under a title, if any), and pick out its closing line."""
     closing = ""
+    before = f"{title} │ " if title else ""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None  # noqa: S101 (asked for above)
         for line in process.stdout:
-            print(line, end="", flush=True)
+            sys.stdout.write(before + line)
+            sys.stdout.flush()
             if found := CLOSING.match(line.strip()):
                 closing = found[1].strip()
     return process.returncode, closing
