@@ -19,7 +19,7 @@ from tantivy import Query, Schema
 from ops.search.dates import parse_date
 from ops.search.errors import SearchFault
 from ops.search.fields import COLUMNS, EXACT, SEP, SEQUENCE
-from ops.search.functions import MANY, ONE, RECIPROCAL, TWO, Constant, FieldValue, Function
+from ops.search.functions import MANY, ONE, TWO, Constant, FieldValue, Function
 
 UNIT = 2.2
 """tantivy's score of a word is this many times Solr's (``k1 + 1`` of BM25, which Lucene leaves out)."""
@@ -28,6 +28,9 @@ MAX_READ = 50_000
 
 ALWAYS = frozenset({*ONE, "exists", "not", "and", "or", "xor", "map", "pow"})
 """Functions that exist for a document although a field in them does not (as Solr has it)."""
+
+SINGLE = frozenset({"sum", "product", "sub", "div", "linear", "recip", "map", "abs"})
+"""Functions that Solr works out in single precision, with ``max``, ``min`` and ``scale``."""
 
 Values = list[float]
 Pair = tuple[float, Any]
@@ -56,10 +59,7 @@ class Table:
     value_of: ValueOf
 
     def values(self, function: Function) -> Values:
-        """The function for each document, in single precision as Solr has it."""
-        return array("f", self._values(function)).tolist()
-
-    def _values(self, function: Function) -> Values:
+        """The function for each document."""
         size = len(self.addresses)
         match function:
             case Constant():
@@ -70,12 +70,17 @@ class Table:
         if name == "exists":
             return [float(one) for one in self.exists(arguments[0])]
         if name == "scale":
-            return self._scaled(arguments)
+            return _single(self._scaled(arguments))
         if name in ("max", "min"):
-            return self._extreme(name, arguments)
+            return _single(self._extreme(name, arguments))
         if name == "def":
             return self._first(arguments)
-        found = _combined(name, [self.values(one) for one in arguments])
+        columns = [self.values(one) for one in arguments]
+        if name in SINGLE:
+            return _single(_combined(name, [_single(column) for column in columns]))
+        found = _combined(name, columns)
+        if name == "ms":
+            return _single(found)
         if name == "eq":
             there = zip(self.exists(arguments[0]), self.exists(arguments[1]), strict=True)
             return [value if a and b else float(a == b) for value, (a, b) in zip(found, there, strict=True)]
@@ -148,20 +153,24 @@ class Table:
         return found
 
 
+def _single(values: Values) -> Values:
+    return array("f", values).tolist()
+
+
 def _combined(name: str, columns: list[Values]) -> Values:
     """A function of numbers, row by row."""
     if name in ONE:
         return [ONE[name](x) for x in columns[0]]
     if name in TWO:
         return [TWO[name](a, b) for a, b in zip(*columns, strict=True)]
+    if name in ("linear", "recip"):
+        scaled = _single([x * m for x, m in zip(columns[0], columns[1], strict=True)])
+        moved = _single([x + c for x, c in zip(scaled, columns[-1], strict=True)])
+        return moved if name == "linear" else [TWO["div"](a, x) for a, x in zip(columns[2], moved, strict=True)]
     rows = zip(*columns, strict=True)
     if name in MANY:
         return [_of_many(name, row) for row in rows]
     match name:
-        case "linear":
-            return [x * m + c for x, m, c in rows]
-        case "recip":
-            return [RECIPROCAL(x, m, a, b) for x, m, a, b in rows]
         case "map":
             return [row[3] if row[1] <= row[0] <= row[2] else row[4 if len(row) > 4 else 0] for row in rows]
         case "if":

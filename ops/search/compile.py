@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,10 @@ from tantivy import Occur as TOccur
 
 from ops.search import analysis, nodes, reading
 from ops.search.boosting import UNIT
+from ops.search.budget import ALL_TERMS, PATTERN, Budget
 from ops.search.chinese import pinyin
 from ops.search.dates import format_date, parse_date
-from ops.search.errors import SearchFault, unsupported
+from ops.search.errors import SearchFault, TooMuch, unsupported
 from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of, sequence_of
 from ops.search.mm import minimum_should_match
 from ops.search.nodes import Joker, Node, Occur
@@ -56,6 +57,7 @@ class Compiler:
     default_field: str = "text"
     conjunction: bool = True
     dismax: Dismax | None = None
+    budget: Budget = field(default_factory=Budget)
 
     def query(self, node: Node | None) -> Query:
         """A whole query; one that only excludes is taken from everything (as Solr does at the top)."""
@@ -117,6 +119,8 @@ class Compiler:
         for name, boost in shape.fields:
             try:
                 query = self._in_field(node, name)
+            except TooMuch:
+                raise
             except SearchFault:
                 continue
             if query is not None:
@@ -130,6 +134,7 @@ class Compiler:
     def _in_field(self, node: Any, name: str) -> Query | None:
         if not clean_name(name):
             return Query.empty_query()
+        self.budget.spend()
         kind = field_of(name).kind
         if kind is Kind.STORED:
             return Query.empty_query()
@@ -183,6 +188,7 @@ class Compiler:
         pieces = analysis.query_pieces(text, kind)
         if not pieces:
             return None
+        self.budget.spend(len(pieces))
         weak = [self._piece(place, prefix, piece) for piece in pieces if piece.weak]
         found = [self._piece(place, prefix, piece) for piece in pieces if not piece.weak]
         if len(pieces) == 1:
@@ -233,6 +239,7 @@ class Compiler:
         if not kind.is_text:
             return self._valued(name, kind, text)
         terms = analysis.phrase_terms(text, kind)
+        self.budget.spend(len(terms) * (NEIGHBOURS if slop else 1))
         return self._sequence(place, prefix, terms, slop) if terms else None
 
     def _ngram(self, place: str, text: str) -> Query | None:
@@ -278,6 +285,7 @@ class Compiler:
 
     def _between(self, place: str, prefix: str, low: str | None, high: str | None, node: nodes.Range) -> Query:
         """All terms of a field between two, read from the term dictionary."""
+        self.budget.spend(ALL_TERMS)
         found = []
         for term, _ in self.searcher.terms_with_prefix(place, prefix):
             value = term[len(prefix) :].encode()
@@ -325,6 +333,7 @@ class Compiler:
 
     def _automaton(self, place: tuple[str, str], regex: str) -> Query:
         """Terms of one field that an expression covers."""
+        self.budget.spend(PATTERN)
         try:
             query = Query.regex_query(self.schema, place[0], _META.sub(r"\\\1", place[1]) + regex)
         except ValueError as error:
@@ -341,6 +350,7 @@ class Compiler:
         text = analysis.wildcard_form(node.text, kind) if kind.is_text else node.text
         if node.distance == 0 or not fits(prefix + text) or len(text) > MAX_PATTERN:
             return self._exact(place, prefix + text)
+        self.budget.spend(ALL_TERMS if prefix else PATTERN)
         if prefix and self._has_neighbour(name, node.distance):
             terms = [term for term, _ in self.searcher.terms_with_prefix(place, prefix)]
             found = [term for term in terms if _close(text, term[len(prefix) :], node.distance)]

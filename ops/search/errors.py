@@ -12,6 +12,10 @@ class SearchFault(Exception):
         self.code = code
 
 
+class TooMuch(SearchFault):
+    """A request that would cost too much; no part of it is answered."""
+
+
 class QuerySyntaxFault(SearchFault):
     """A query text that Lucene's grammar does not know."""
 

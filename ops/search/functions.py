@@ -53,10 +53,6 @@ class Call:
 Function = Constant | FieldValue | Call
 
 
-def _recip(x: float, m: float, a: float, b: float) -> float:
-    return _div(a, m * x + b)
-
-
 def _div(a: float, b: float) -> float:
     if b:
         return a / b
@@ -95,9 +91,9 @@ def _sine(of: Callable[[float], float]) -> Callable[[float], float]:
     return lambda x: of(x) if math.isfinite(x) else math.nan
 
 
-def _rank(x: float) -> tuple[bool, float]:
-    """Java's order of numbers: what is no number comes after all others and equals itself."""
-    return (True, 0.0) if math.isnan(x) else (False, x)
+def _rank(x: float) -> tuple[bool, float, float]:
+    """Java's order of numbers: -0 before 0; what is no number comes after all others and equals itself."""
+    return (True, 0.0, 0.0) if math.isnan(x) else (False, x, math.copysign(1, x))
 
 
 ONE: dict[str, Callable[[float], float]] = {
@@ -107,7 +103,7 @@ ONE: dict[str, Callable[[float], float]] = {
     "sin": _sine(math.sin), "cos": _sine(math.cos), "tan": _sine(math.tan), "atan": math.atan,
 }
 TWO: dict[str, Callable[[float, float], float]] = {
-    "sub": lambda a, b: a - b, "div": _div, "mod": _mod, "pow": _pow,
+    "sub": lambda a, b: a - b, "ms": lambda a, b: a - b, "div": _div, "mod": _mod, "pow": _pow,
     "gt": lambda a, b: float(_rank(a) > _rank(b)), "gte": lambda a, b: float(_rank(a) >= _rank(b)),
     "lt": lambda a, b: float(_rank(a) < _rank(b)), "lte": lambda a, b: float(_rank(a) <= _rank(b)),
     "eq": lambda a, b: float(_rank(a) == _rank(b)),
@@ -120,7 +116,6 @@ _COUNTS = {
 }
 _CONSTANT_AFTER = {"linear": (1, 2), "recip": (1, 2, 3), "map": (1, 2), "scale": (1, 2)}
 """Arguments that must be plain numbers."""
-RECIPROCAL = _recip
 
 
 def parse_function(text: str, now: datetime) -> Function:
@@ -295,7 +290,7 @@ class _Parser:
             return Constant(float(to_millis(self.now)))
         first = self._date()
         if self._accept(","):
-            return self._closed(Call("sub", (first, self._date())))
+            return self._closed(Call("ms", (first, self._date())))
         return self._closed(first)
 
     def _date(self) -> Function:

@@ -14,6 +14,7 @@ from tantivy import Query
 from ops.search import dismax, facets
 from ops.search.assist import Assist
 from ops.search.boosting import UNIT, Boosts, Table, boosted
+from ops.search.budget import Budget
 from ops.search.compile import Compiler, Dismax
 from ops.search.engine import Engine, Snapshot
 from ops.search.errors import SearchFault, unsupported
@@ -44,6 +45,7 @@ class Select:
         self.parameters = parameters
         self.snapshot: Snapshot = engine.snapshot()
         self.now = engine.clock()
+        self._budget = Budget()
         self._main = Main(Query.empty_query(), True)
 
     def answer(self) -> dict[str, Any]:
@@ -102,7 +104,7 @@ class Select:
             raise SearchFault(f"Invalid q.op: {operator[:20]}")
         return Compiler(
             self.engine.schema, self.snapshot.searcher, self.now, last(self.parameters, "df", "text"),
-            operator == "AND", shape,
+            operator == "AND", shape, self._budget,
         )
 
     def lucene(self, text: str) -> tuple[Query, Node | None]:

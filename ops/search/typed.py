@@ -100,7 +100,8 @@ def _phrase_boosts(select: Select, compiler: Compiler, node: Node | None, tie: f
             " ".join(words[at : at + size]) for at in range(len(words) - size + 1)
         ]
         shaped = Compiler(
-            compiler.schema, compiler.searcher, compiler.now, compiler.default_field, False, Dismax(fields, tie)
+            compiler.schema, compiler.searcher, compiler.now, compiler.default_field, False, Dismax(fields, tie),
+            compiler.budget,
         )
         found += [shaped.query(Phrase(None, one, slop)) for one in texts if one and len(everything) != 1]
     return found

@@ -122,3 +122,15 @@ def test_regular_expressions_are_limited(pattern: str) -> None:
 def test_parsers_take_any_text() -> None:
     for request in stream(Namespace(seed=5, count=300, minutes=0)):
         parsers.check(request)
+
+
+@pytest.mark.parametrize("request_", [
+    {"q": ["a* " * 600]}, {"q": ["/a.b/ " * 450]}, {"q": ["tag~2 " * 450]}, {"q": ['"' + "a b " * 6000 + '"~3']},
+    {"q": ["title:[a TO b] " * 450]}, {"q": ["*:*"], "fq": ["a?c " * 100] * 5}, {"q": ["a-b-c-d" * 24_000]},
+    {"q": ["word " * 15_000], "defType": ["edismax"], "qf": ["title text notes author tags"]},
+])
+def test_a_request_may_not_ask_for_everything(properties: Properties, request_: Request) -> None:
+    """What a request makes the engine do is counted, over all its texts."""
+    answer = properties._ask(properties.full, request_)
+    assert isinstance(answer, str)
+    assert "too much" in answer or "too many" in answer
