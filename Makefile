@@ -30,7 +30,7 @@ doctor: install ## 检查问题 / find what is wrong
 	@$(BIN)/govopen doctor $(ARGS)
 
 ##@ 开发 / Develop
-.PHONY: install install-dev test leak-matrix test-slow test-kills test-search-kills test-ckan-full test-oracle fuzz-search lint bench translations clean
+.PHONY: install install-dev test leak-matrix test-slow test-kills test-policy test-search-kills test-ckan-full test-oracle fuzz-search lint bench translations clean
 install: $(STAMP) translations ## 建立 .venv 并安装 / make .venv and install
 
 install-dev: $(DEV_STAMP) translations ## 另装测试与检查工具 / also the tools for tests and lint
@@ -58,6 +58,9 @@ test-ckan-full: install-dev ## CKAN 自己的检索测试全部（需 git）/ CK
 
 test-search-kills: install-dev ## 检索服务 300 次断电 / 300 kills of the search service
 	@GOVOPEN_SEARCH_KILLS=300 $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_kills.py
+
+test-policy: install-dev ## 两个策略引擎、角色索引与 Casbin 对照；ARGS=60000 问题数 / engines and the role index compared
+	@GOVOPEN_POLICY_EXAMPLES="$(or $(ARGS),20000)" $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/authz/test_engines_agree.py tests/authz/test_roles.py
 
 lint: install-dev ## ruff、mypy、import-linter、策略检查 / and the policies
 	@$(BIN)/ruff check .

@@ -57,6 +57,7 @@ from authz.model import (
 )
 from authz.obligations import CompiledQuery, FilterNotAllowed, ObligationUnfulfillable, compile_select
 from authz.pdp.bundle import policy_version
+from authz.pdp.conflict import OperatorConflict, operator_apart, require_operator_apart
 from authz.pdp.decide import decide, decide_async, denial
 from authz.roles import (
     ActionNotPermitted,
@@ -77,12 +78,12 @@ __all__ = [
     "DecisionRequest", "DeliveryForm", "Denied", "Effect", "FieldError", "FilterNotAllowed", "Finding", "FixedClock",
     "Forbidden", "GateDecision", "Grade", "GrantFacts", "GrantState", "IdempotencyMismatch", "Identity",
     "IdentitySource", "InvalidInput", "Job", "Language", "Mask", "Membership", "NotFound", "NotSignedIn",
-    "ObligationUnfulfillable", "Obligations", "OpenAttribute", "OptionalCallDep", "PublishGateRefused",
-    "PurposeClass", "QuotaTerms", "Reason", "Refusal", "Role", "RoleAssignment", "RowFilter", "Runtime", "RuntimeDep",
-    "Scan", "SelfDecision", "Settings", "ShiftedClock", "SystemClock", "TokenInvalid", "TooLarge",
-    "TransitionRefused", "Unavailable", "VersionConflict", "assign_role", "assignments", "authzen", "beijing_date",
-    "call_of", "compile_select", "current_call", "current_runtime", "decide", "decide_async", "denial", "end_role",
-    "may", "new_id", "objects", "obligations", "once", "open_pool", "optional_call", "organisations_where",
-    "policy_version", "prepare_connection", "record_decision", "record_decisions", "require", "scan", "separate",
-    "versions",
+    "ObligationUnfulfillable", "Obligations", "OpenAttribute", "OperatorConflict", "OptionalCallDep",
+    "PublishGateRefused", "PurposeClass", "QuotaTerms", "Reason", "Refusal", "Role", "RoleAssignment", "RowFilter",
+    "Runtime", "RuntimeDep", "Scan", "SelfDecision", "Settings", "ShiftedClock", "SystemClock", "TokenInvalid",
+    "TooLarge", "TransitionRefused", "Unavailable", "VersionConflict", "assign_role", "assignments", "authzen",
+    "beijing_date", "call_of", "compile_select", "current_call", "current_runtime", "decide", "decide_async", "denial",
+    "end_role", "may", "new_id", "objects", "obligations", "once", "open_pool", "operator_apart", "optional_call",
+    "organisations_where", "policy_version", "prepare_connection", "record_decision", "record_decisions", "require",
+    "require_operator_apart", "scan", "separate", "versions",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 import orjson
 
 from authz.decision import Decision, DecisionRequest
-from authz.pdp.decide import policy_input
+from authz.pdp.decide import policy_input, stamp
 
 
 def worth_recording(request: DecisionRequest, decision: Decision) -> bool:
@@ -24,6 +25,15 @@ def facts_of(request: DecisionRequest) -> tuple[str, str]:
     del facts["now"]
     text = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest(), text.decode()
+
+
+def facts_then(facts: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """The facts of a logged decision as the policy reads them, with what decisions were not told of before."""
+    grant = facts.get("grant")
+    return {
+        **facts, "now": stamp(at), "object": {"operator_uscc": None, **facts["object"]},
+        "grant": {"party_usccs": [], **grant} if grant is not None else None,
+    }
 
 
 async def record_decision(

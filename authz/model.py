@@ -186,7 +186,8 @@ class DataObject:
     """A file or table of the catalogue as ``authz`` knows it. ``location`` is the service's secret.
 
     ``location`` is ``{"kind": "restricted", "schema", "table"}`` or ``{"kind": "datastore", "table"}`` or None
-    while nothing has been loaded; ``shared_from`` names the unit that shared the data and must consent.
+    while nothing has been loaded; ``shared_from`` names the unit that shared the data and must consent;
+    ``operator_uscc`` is the unified social credit code of the organisation that operates it under an authorisation.
     """
 
     resource_id: str
@@ -204,6 +205,7 @@ class DataObject:
     refuse_reason: str = ""
     legal_basis: str = ""
     shared_from: str | None = None
+    operator_uscc: str | None = None
     version: int = 0
     location: Mapping[str, str] | None = field(default=None, repr=False)
 
@@ -228,6 +230,7 @@ class DataObject:
             refuse_reason=str(document.get("refuse_reason") or ""),
             legal_basis=str(document.get("legal_basis") or ""),
             shared_from=document.get("shared_from") or None,
+            operator_uscc=document.get("operator_uscc") or None,
             version=version,
             location=location,
         )
@@ -242,7 +245,7 @@ class DataObject:
             "has_personal_info": self.has_personal_info,
             "fields": [one.as_document() for one in self.fields], "conditions": dict(self.conditions),
             "refuse_reason": self.refuse_reason, "legal_basis": self.legal_basis,
-            "shared_from": self.shared_from,
+            "shared_from": self.shared_from, "operator_uscc": self.operator_uscc,
         }
 
     @cached_property
@@ -319,7 +322,8 @@ class GrantFacts:
     """What a decision needs to know of a grant, read fresh for every call so that a revocation holds at once.
 
     ``valid_from`` ≤ now < ``valid_until``; ``delivery`` holds DeliveryForm values; ``ip_allow`` CIDR ranges, empty
-    for any address; ``salt`` keys the hash masks of this grant and must never be printed or sent.
+    for any address; ``salt`` keys the hash masks of this grant and must never be printed or sent; ``party_usccs`` are
+    the codes of the grantee and of those under the same control.
     """
 
     id: str
@@ -342,3 +346,4 @@ class GrantFacts:
     rate_card_version: str | None = None
     consent_of_provider: bool = False
     risk_assessment_id: str | None = None
+    party_usccs: tuple[str, ...] = ()

@@ -128,6 +128,7 @@ def policy_input(request: DecisionRequest) -> dict[str, Any]:
             "grade": data.grade.value,
             "has_personal_info": data.has_personal_info,
             "shared": data.shared_from is not None,
+            "operator_uscc": data.operator_uscc,
             "fields": {one.name: one.open_attribute.value for one in known},
             "field_grades": {one.name: one.grade.value for one in known},
         },
@@ -149,6 +150,7 @@ def policy_input(request: DecisionRequest) -> dict[str, Any]:
             "agreement": grant.agreement_id is not None,
             "consent_of_provider": grant.consent_of_provider,
             "risk_assessed": grant.risk_assessment_id is not None,
+            "party_usccs": list(grant.party_usccs),
         }
     return facts
 

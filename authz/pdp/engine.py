@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 import regorus
 
-from authz.pdp.bundle import PolicySet, in_force
+from authz.pdp.bundle import PolicySet, in_force, packaged
 
 UNDEFINED = "<undefined>"
 """What the embedded engine gives for a rule without a value."""
@@ -48,7 +48,8 @@ class EmbeddedEngine:
             self._local.machines, self._local.policies = {}, policies
         machine = self._local.machines.get(policy)
         if machine is None:
-            machine = self._local.machines[policy] = policies.machine(policy)
+            holder = policies if policy in policies.names else packaged()  # a version older than the policy
+            machine = self._local.machines[policy] = holder.machine(policy)
         return machine
 
     def _engine(self) -> regorus.Engine:

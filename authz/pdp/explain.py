@@ -60,7 +60,7 @@ CHECKS: Sequence[Check] = (
     Check("_risk_assessed", "重要数据已完成风险评估", "Important data has its risk assessment",
           ("risk_assessment_missing",), ("object.grade", "grant.risk_assessed")),
     Check("_operator_apart", "申请方不是该数据产品的运营机构", "The grantee is not the operator of this data",
-          ("operator_conflict",), ("grant.operator_conflict",)),
+          ("operator_conflict",), ("object.operator_uscc", "grant.party_usccs")),
     Check("_address_allowed", "调用地址在允许范围内", "The call comes from an allowed address",
           ("address_not_allowed",), ("address_allowed",)),
     Check("_channel_granted", "交付方式在授权之内", "The form of delivery is granted", ("channel_not_granted",),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from opa_client import AsyncOpaClient, OpaClient
 
-from authz.pdp.bundle import in_force
+from authz.pdp.bundle import in_force, packaged
 from authz.pdp.engine import EngineFailure
 
 TIMEOUT_S = 1.5
@@ -48,9 +48,10 @@ class OpaEngine:
         """Put the policies on the server; raises EngineFailure when it does not take them."""
         policies = in_force()
         try:
-            for path in policies.rego:
-                name = f"govopen/{path.split('/')[0]}"
-                if not self._client.update_policy_from_string(policies.files[path], name, rego_compat=False):
+            for policy in packaged().names:
+                path = f"{policy}/{policy}.rego"
+                text = policies.files.get(path) or packaged().files[path]  # a version older than the policy
+                if not self._client.update_policy_from_string(text, f"govopen/{policy}", rego_compat=False):
                     raise EngineFailure(f"OPA did not take {path}")
         except EngineFailure:
             raise

@@ -89,6 +89,12 @@ CATALOGUE: Mapping[str, Sentence] = {
     "risk_assessment_missing": Sentence(
         "重要数据对外提供前须完成风险评估。", "Important data needs a risk assessment before it is provided.",
         "请联系数据提供部门完成评估。", "Ask the department for the assessment."),
+    "operator_conflict": Sentence(
+        "该数据由被授权单位或与其受同一控制的单位运营（或无法核对其统一社会信用代码），不得参与再开发。",
+        "The grantee, or an organisation under the same control, operates this data (or its code is not known):"
+        " it may not take part in developing it further.",
+        "请由与运营机构无关的单位申请；如登记有误，请联系数据提供部门核对运营机构。",
+        "An organisation apart from the operator has to apply; if the record is wrong ask the department."),
     "address_not_allowed": Sentence(
         "调用地址不在授权允许的范围内。", "The call comes from an address that the grant does not allow.",
         "请从约定的地址调用，或在 /my/grants/{grant_id} 申请变更。",

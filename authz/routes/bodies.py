@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
+from stdnum.cn import uscc
 
 from authz.foundation.http import Body
 from authz.model import DataObject, Grade, Mask, OpenAttribute
@@ -78,8 +79,17 @@ class ObjectBody(Body):
     refuse_reason: Text | None = None
     legal_basis: Text | None = None
     shared_from: Title | None = None
+    operator_uscc: Annotated[str, StringConstraints(max_length=40)] | None = None
     version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     sample: Annotated[list[dict[str, Any]], Field(max_length=SAMPLE_ROWS_MAX)] = []
+
+    @field_validator("operator_uscc")
+    @classmethod
+    def _operator(cls, code: str | None) -> str | None:
+        plain = (code or "").strip().upper()
+        if plain and not uscc.is_valid(plain):
+            raise ValueError("不是有效的统一社会信用代码 / is not a unified social credit code")
+        return plain or None
 
     @model_validator(mode="after")
     def _distinct(self) -> ObjectBody:

@@ -16,13 +16,14 @@ from authz.authzen.data import DataDomain
 from authz.authzen.domain import Asking, MayNotAsk
 from authz.authzen.request import EvaluationRequest
 from authz.decision import DecisionRequest, Effect
+from authz.decision_log import facts_then
 from authz.foundation.errors import NotFound
 from authz.foundation.http import Body, CallDep, RuntimeDep
 from authz.foundation.identity import Call
 from authz.foundation.runtime import Runtime
 from authz.model import DeliveryForm, GrantFacts, GrantState
 from authz.pdp.bundle import PolicySet, in_force, packaged
-from authz.pdp.decide import decide, policy_input, stamp
+from authz.pdp.decide import decide, policy_input
 from authz.pdp.explain import explain, same
 from authz.roles import may, organisations_where
 
@@ -145,7 +146,7 @@ async def show_decision(
     shown: dict[str, Any] = {"decision": _logged(row), "explanation": None, "now": None, "changed": None}
     if row["facts"] is None:
         return shown
-    facts = {**row["facts"], "now": stamp(row["at"])}
+    facts = facts_then(row["facts"], row["at"])
     shown["now"] = explain(facts)
     if policies is not None:
         shown["explanation"] = explain(facts, policies)

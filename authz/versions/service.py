@@ -35,7 +35,7 @@ async def propose(
     require(call.identity, "policy:propose", None)
     await load_policies(tx)
     base = in_force()
-    policies = PolicySet({**base.files, **files})
+    policies = PolicySet({**packaged().files, **base.files, **files})
     if policies.files == base.files:
         raise PolicyUnchanged
     faults = faults_of(policies)

@@ -13,9 +13,10 @@ import asyncpg
 
 from authz import objects
 from authz.decision import DecisionRequest
+from authz.decision_log import facts_then
 from authz.model import GrantFacts
 from authz.pdp.bundle import PolicySet
-from authz.pdp.decide import policy_input, stamp
+from authz.pdp.decide import policy_input
 from authz.pdp.engine import EmbeddedEngine, EngineFailure
 from authz.roles.index import RolePolicy
 from authz.versions.checks import plain
@@ -64,7 +65,7 @@ async def _decisions(tx: asyncpg.Connection) -> list[Case]:
         Case(
             {"decision_id": row["id"], "at": row["at"].isoformat(), "resource_id": row["resource_id"],
              "grant_id": row["grant_id"], "channel": row["channel"]},
-            {**row["facts"], "now": stamp(row["at"])},
+            facts_then(row["facts"], row["at"]),
         )
         for row in rows
     ]

@@ -9,7 +9,18 @@ from typing import Any
 
 import asyncpg
 
-from authz import AuditEntry, AuditLog, Call, DataObject, NotFound, beijing_date, new_id, objects, require
+from authz import (
+    AuditEntry,
+    AuditLog,
+    Call,
+    DataObject,
+    NotFound,
+    beijing_date,
+    new_id,
+    objects,
+    require,
+    require_operator_apart,
+)
 from licensing import agreements, parties
 from licensing.access import belongs_to
 from licensing.applications import store
@@ -33,11 +44,13 @@ def snapshot(data_object: DataObject) -> ObjectSnapshot:
     )
 
 
-async def _object(tx: asyncpg.Connection, resource_id: str) -> DataObject:
+async def _object(tx: asyncpg.Connection, resource_id: str, party_id: str) -> DataObject:
+    """What is applied for; raises NotFound, what ``require_applyable`` raises, OperatorConflict."""
     found = await objects.get(tx, resource_id)
     if found is None:
         raise NotFound
     require_applyable(found)
+    require_operator_apart(found, await parties.usccs(tx, party_id))
     return found
 
 
@@ -51,7 +64,7 @@ async def create(
     party = await parties.get(tx, party_id)
     if party.kind not in APPLICANT_KINDS:
         raise PartyKindCannotApply
-    data_object = await _object(tx, resource_id)
+    data_object = await _object(tx, resource_id, party_id)
     request = checked_request(data_object, asked)
     await parties.ensure_department(
         tx, call, data_object.organisation_id, data_object.organisation_name, audit=audit
@@ -93,7 +106,7 @@ async def edit(
 ) -> Application:
     """Change a draft."""
     before, row = await _mine(tx, call, application_id, version, E.EDIT)
-    data_object = await _object(tx, before.resource_id)
+    data_object = await _object(tx, before.resource_id, before.party_id)
     after = replace(
         before, request=checked_request(data_object, asked), object=snapshot(data_object),
         organisation_id=data_object.organisation_id,
@@ -122,7 +135,7 @@ async def submit(
     """Hand in: the party must be verified, the object still open under conditions. Goes to the first reviewer."""
     before, row = await _mine(tx, call, application_id, version, E.SUBMIT)
     await parties.require_acting(tx, call, before.party_id)
-    data_object = await _object(tx, before.resource_id)
+    data_object = await _object(tx, before.resource_id, before.party_id)
     request = checked_request(data_object, asked_again(before, {}))
     after = replace(
         before, state=S.SUBMITTED, request=request, object=snapshot(data_object),
@@ -144,7 +157,7 @@ async def answer_supplement(
 ) -> Application:
     """Answer what was asked, with changes to the application when they are needed; goes back to who asked."""
     before, row = await _mine(tx, call, application_id, version, E.ANSWER_SUPPLEMENT)
-    data_object = await _object(tx, before.resource_id)
+    data_object = await _object(tx, before.resource_id, before.party_id)
     request = checked_request(data_object, asked_again(before, changes))
     decided = {one.name: one for one in before.request.fields}
     fields = tuple(decided.get(one.name, FieldAsked(one.name, one.title)) for one in request.fields)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import asyncpg
 
-from authz import AuditLog, Call, Conflict, FieldError, InvalidInput, objects, require
-from licensing import clocks
+from authz import AuditLog, Call, Conflict, FieldError, InvalidInput, objects, require, require_operator_apart
+from licensing import clocks, parties
 from licensing.access import require_decider, require_other_side
 from licensing.applications import store
 from licensing.applications.checks import (
@@ -86,8 +86,11 @@ async def request_supplement(
 async def pass_form(
     tx: asyncpg.Connection, call: Call, application_id: str, version: int, reason: str | None, *, audit: AuditLog
 ) -> Application:
-    """The form is in order; on to the next reviewer or to pricing."""
+    """The form is in order; on to the next reviewer or to pricing. Raises OperatorConflict (409): then refuse."""
     before, row = await _decidable(tx, call, application_id, version, E.PASS_FORM)
+    data_object = await objects.get(tx, before.resource_id)
+    if data_object is not None:
+        require_operator_apart(data_object, await parties.usccs(tx, before.party_id))
     passed = (*before.review.passed, before.state.value)
     after = replace(
         before, state=next_stop(before, passed), review=replace(before.review, passed=passed, extension=None)
@@ -128,6 +131,7 @@ async def decide_owner(
         data_object = await objects.get(tx, before.resource_id)
         if data_object is None or not data_object.restricted:
             raise ObjectGone
+        require_operator_apart(data_object, await parties.usccs(tx, before.party_id))
         _still_there(approved, fields, data_object.by_name)
         checked_conditions(data_object, fields, consent_reference, risk_assessment_id)
         after = replace(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from authz import AuditLog, Call, beijing_date, objects, require
+from authz import AuditLog, Call, beijing_date, objects, require, require_operator_apart
 from licensing import agreements, clocks, grants, parties
 from licensing.access import require_other_side, require_visible
 from licensing.agreements import Agreement, Side
@@ -69,6 +69,7 @@ async def countersign(
     data_object = await objects.get(tx, application.resource_id)
     if data_object is None or not data_object.restricted:
         raise ObjectGone
+    require_operator_apart(data_object, await parties.usccs(tx, application.party_id))
     started = beijing_date(call.now)
     ends = agreements.last_day(started, application.request.term_months)
     in_force = await agreements.sign(

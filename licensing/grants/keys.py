@@ -42,9 +42,9 @@ NOBODY = hashlib.sha256(secrets.token_bytes(32)).digest()
 """Compared against when there is no such key, so that both cases do the same work."""
 
 KEY_SELECT = store.SELECT.replace(
-    " FROM ",
+    store.FROM,
     ", k.id AS key_id, k.prefix, k.secret_sha256, k.last_used_on, k.expires_at, k.revoked_at, k.scopes, k.ip_allow"
-    " FROM ",
+    + store.FROM,
     1,
 ) + " JOIN licensing.access_key k ON k.grant_id = g.id WHERE k.prefix = $1"
 

@@ -27,7 +27,8 @@ class KeyUse:
 
 @dataclass(frozen=True)
 class Grant:
-    """A grant. ``salt`` keys its hash masks and is never shown; ``party_active`` is whether its party may act."""
+    """A grant. ``salt`` keys its hash masks and is never shown; ``party_active`` is whether its party may act,
+    ``party_usccs`` are the codes of the party and of those under the same control."""
 
     id: str
     number: str
@@ -57,6 +58,7 @@ class Grant:
     risk_assessment_id: str | None = None
     salt: str = field(default="", repr=False)
     party_active: bool = True
+    party_usccs: tuple[str, ...] = ()
     key: KeyUse | None = None
 
     @classmethod
@@ -65,6 +67,7 @@ class Grant:
         return cls(**{
             **plain, "state": GrantState(plain["state"]), "columns": tuple(plain["columns"]),
             "row_filter": tuple(plain["row_filter"]), "delivery": tuple(plain["delivery"]),
+            "party_usccs": tuple(plain["party_usccs"]),
         })
 
     @property
@@ -87,6 +90,7 @@ class Grant:
             salt=self.salt, agreement_id=self.agreement_id,
             rate_card_version=None if version is None else str(version),
             consent_of_provider=self.consent_of_provider, risk_assessment_id=self.risk_assessment_id,
+            party_usccs=self.party_usccs,
         )
 
     def as_document(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import asyncpg
 
 from authz import GrantState
 from licensing.grants.model import Grant
+from licensing.parties.store import USCCS
 
 COLUMNS = (
     "id", "number", "version", "state", "state_reason", "party_id", "resource_id", "organisation_id", "object",
@@ -16,9 +17,11 @@ COLUMNS = (
     "delivery", "quota", "price", "valid_from", "valid_until", "salt", "consent_of_provider", "risk_assessment_id",
     "created_at", "ended_at",
 )
+FROM = " FROM licensing.access_grant g JOIN licensing.party p ON p.id = g.party_id"
 SELECT = (
-    "SELECT " + ", ".join(f"g.{name}" for name in COLUMNS) + ", p.state = 'verified' AS party_active"
-    " FROM licensing.access_grant g JOIN licensing.party p ON p.id = g.party_id"
+    "SELECT " + ", ".join(f"g.{name}" for name in COLUMNS) + ", p.state = 'verified' AS party_active,"
+    f" {USCCS.format(party='p')} AS party_usccs"
+    + FROM
 )
 
 

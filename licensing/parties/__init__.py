@@ -21,10 +21,10 @@ from licensing.parties.service import (
     sign_up,
     view,
 )
-from licensing.parties.store import listing, names
+from licensing.parties.store import listing, names, usccs
 
 __all__ = [
     "APPLICANT_KINDS", "INSTITUTION_KINDS", "Particulars", "Party", "PartyKind", "add_member", "amend",
     "checked_uscc", "decide", "ensure_department", "get", "listing", "members", "names", "of_person", "remove_member",
-    "require_acting", "sign_up", "view",
+    "require_acting", "sign_up", "usccs", "view",
 ]

@@ -73,10 +73,14 @@ class Party:
     verified_by: str | None = None
     verified_by_name: str | None = None
     verified_at: datetime | None = None
+    affiliates: tuple[str, ...] = ()
 
     @classmethod
     def from_row(cls, row: Row) -> Party:
-        return cls(**{**dict(row), "kind": PartyKind(row["kind"]), "state": PartyState(row["state"])})
+        return cls(**{
+            **dict(row), "kind": PartyKind(row["kind"]), "state": PartyState(row["state"]),
+            "affiliates": tuple(row["affiliates"]),
+        })
 
     @property
     def verified(self) -> bool:
@@ -93,7 +97,7 @@ class Party:
             **self.as_public(), "uscc": self.uscc, "version": self.version, **label.as_document(),
             "legal_representative": self.legal_representative, "contact_name": self.contact_name,
             "contact_phone": self.contact_phone, "contact_email": self.contact_email, "address": self.address,
-            "reason": self.state_reason, "created_at": self.created_at.isoformat(),
+            "affiliates": list(self.affiliates), "reason": self.state_reason, "created_at": self.created_at.isoformat(),
             "created_by": self.created_by_name, "verified_by": self.verified_by_name,
             "verified_at": self.verified_at.isoformat() if self.verified_at else None,
         }
@@ -101,7 +105,10 @@ class Party:
 
 @dataclass(frozen=True)
 class Particulars:
-    """What an organisation says about itself when it signs up or corrects itself."""
+    """What an organisation says about itself when it signs up or corrects itself.
+
+    ``affiliates`` are the codes of organisations under the same control (控股、同一实际控制人).
+    """
 
     name: str
     uscc: str | None = None
@@ -110,3 +117,4 @@ class Particulars:
     contact_phone: str | None = None
     contact_email: str | None = None
     address: str | None = None
+    affiliates: tuple[str, ...] = ()

@@ -84,7 +84,7 @@ async def sign_up(
     party = Party(
         id=new_id("pty"), kind=kind, state=PartyState.VERIFIED if appointed else PartyState.PENDING, version=1,
         state_reason=None, created_by=call.identity.user_id, created_by_name=call.identity.display_name,
-        created_at=call.now, **{**asdict(particulars), "uscc": code},
+        created_at=call.now, **{**asdict(particulars), "uscc": code, "affiliates": _affiliates(code, particulars)},
     )
     if not await store.insert(tx, party):
         raise UsccTaken
@@ -113,6 +113,12 @@ def _code_of(kind: PartyKind, particulars: Particulars) -> str | None:
     if kind in APPLICANT_KINDS:
         raise invalid("uscc", "missing", "必填项", "is required")
     return None
+
+
+def _affiliates(code: str | None, particulars: Particulars) -> tuple[str, ...]:
+    """The declared codes, each once and without one's own; raises InvalidInput naming the one that is wrong."""
+    found = (checked_uscc(one, f"affiliates.{place}") for place, one in enumerate(particulars.affiliates))
+    return tuple(dict.fromkeys(one for one in found if one != code))
 
 
 async def ensure_department(
@@ -168,6 +174,7 @@ async def decide(
     await store.save(tx, after)
     if event in (PartyEvent.SUSPEND, PartyEvent.REINSTATE):
         await store.announce_grants(tx, party_id)
+    await store.touch_declared(tx, after)
     return after
 
 
@@ -183,8 +190,9 @@ async def amend(
     holder = await store.find_by_uscc(tx, code) if code else None
     if holder is not None and holder.id != party_id:
         raise UsccTaken
+    told = {**asdict(particulars), "uscc": code, "affiliates": _affiliates(code, particulars)}
     after = replace(
-        party, **{**asdict(particulars), "uscc": code}, state=PartyState.PENDING, version=party.version + 1,
+        party, **told, state=PartyState.PENDING, version=party.version + 1,
         created_by=call.identity.user_id, created_by_name=call.identity.display_name, state_reason=None,
     )
     await record_transition(

@@ -28,13 +28,13 @@ async def insert(tx: asyncpg.Connection, party: Party) -> bool:
     done = await tx.fetchval(
         "INSERT INTO licensing.party (id, kind, name, uscc, state, version, legal_representative, contact_name,"
         " contact_phone, contact_email, address, state_reason, created_by, created_by_name, created_at, verified_by,"
-        " verified_by_name, verified_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+        " verified_by_name, verified_at, affiliates)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
         " ON CONFLICT DO NOTHING RETURNING true",
         party.id, party.kind.value, party.name, party.uscc, party.state.value, party.version,
         party.legal_representative, party.contact_name, party.contact_phone, party.contact_email, party.address,
         party.state_reason, party.created_by, party.created_by_name, party.created_at, party.verified_by,
-        party.verified_by_name, party.verified_at,
+        party.verified_by_name, party.verified_at, list(party.affiliates),
     )
     return bool(done)
 
@@ -43,10 +43,10 @@ async def save(tx: asyncpg.Connection, party: Party) -> None:
     await tx.execute(
         "UPDATE licensing.party SET name = $2, uscc = $3, state = $4, version = $5, legal_representative = $6,"
         " contact_name = $7, contact_phone = $8, contact_email = $9, address = $10, state_reason = $11,"
-        " verified_by = $12, verified_by_name = $13, verified_at = $14 WHERE id = $1",
+        " verified_by = $12, verified_by_name = $13, verified_at = $14, affiliates = $15 WHERE id = $1",
         party.id, party.name, party.uscc, party.state.value, party.version, party.legal_representative,
         party.contact_name, party.contact_phone, party.contact_email, party.address, party.state_reason,
-        party.verified_by, party.verified_by_name, party.verified_at,
+        party.verified_by, party.verified_by_name, party.verified_at, list(party.affiliates),
     )
 
 
@@ -75,3 +75,26 @@ async def announce_grants(tx: asyncpg.Connection, party_id: str) -> None:
         "SELECT pg_notify('govopen_grant', id) FROM licensing.access_grant WHERE party_id = $1 AND state = 'active'",
         party_id,
     )
+
+
+USCCS = (
+    "array_remove(array_prepend({party}.uscc, {party}.affiliates || ARRAY(SELECT q.uscc FROM licensing.party q"
+    " WHERE q.affiliates @> ARRAY[{party}.uscc] AND q.state = 'verified')), NULL)"
+)
+"""SQL of the codes of a party and of all under the same control: those it declares, and the verified who declare it."""
+
+
+async def usccs(tx: asyncpg.Connection, party_id: str) -> list[str]:
+    """Codes of the party and of those under the same control; empty when it has none."""
+    found = await tx.fetchval(f"SELECT {USCCS.format(party='p')} FROM licensing.party p WHERE p.id = $1", party_id)
+    return list(found or ())
+
+
+async def touch_declared(tx: asyncpg.Connection, party: Party) -> None:
+    """What is told of the parties that this one declares has changed: whoever keeps their facts reads them anew."""
+    rows = await tx.fetch(
+        "UPDATE licensing.party SET uscc = uscc WHERE uscc = ANY($1::text[]) AND id <> $2 RETURNING id",
+        list(party.affiliates), party.id,
+    )
+    for row in rows:
+        await announce_grants(tx, row["id"])

@@ -69,6 +69,8 @@ class ParticularsBody(Body):
     contact_phone: Annotated[str, StringConstraints(max_length=40, pattern=r"^[0-9+() -]*$")] | None = None
     contact_email: Email | None = None
     address: Short | None = None
+    affiliates: Annotated[list[Annotated[str, StringConstraints(max_length=40), AfterValidator(clean)]],
+                          Field(max_length=100)] = []
 
 
 class PartyBody(ParticularsBody):

@@ -23,6 +23,7 @@ def _particulars(body: ParticularsBody) -> Particulars:
         name=body.name, uscc=body.uscc or None, legal_representative=body.legal_representative or None,
         contact_name=body.contact_name or None, contact_phone=body.contact_phone or None,
         contact_email=body.contact_email or None, address=body.address or None,
+        affiliates=tuple(body.affiliates),
     )
 
 

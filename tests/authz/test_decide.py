@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +13,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from authz import Decision, DecisionIsNotBoolean, Denied, Effect, Mask, OpenAttribute, Reason, decide, decide_async
+from authz import (
+    Decision,
+    DecisionIsNotBoolean,
+    Denied,
+    Effect,
+    Mask,
+    OpenAttribute,
+    OperatorConflict,
+    Reason,
+    decide,
+    decide_async,
+    operator_apart,
+    require_operator_apart,
+)
 from authz.model import Grade, RowFilter
-from authz.pdp.decide import default_engine, effective_mask, policy_input
+from authz.pdp.decide import default_engine, effective_mask
 from authz.pdp.engine import EmbeddedEngine, EngineFailure
 from authz.pdp.opa import OpaEngine
 from authz.pdp.reasons import CATALOGUE, PRECEDENCE
@@ -59,6 +70,8 @@ def test_a_denial_without_a_reason_cannot_be_made() -> None:
         Decision(Effect.DENY, "v")
 
 
+OPERATOR, BANK = "91350100M000100Y43", "91110000100000015K"
+
 DENIED: list[tuple[str, dict[str, Any]]] = [
     ("object_unknown", {"object": a_register(has_personal_info=1)}),
     ("request_unknown", {"action": "write"}),
@@ -78,6 +91,10 @@ DENIED: list[tuple[str, dict[str, Any]]] = [
     ("agreement_missing", {"grant": a_grant(agreement_id=None)}),
     ("provider_consent_missing", {"object": a_register(shared_from="税务局")}),
     ("risk_assessment_missing", {"object": a_register(grade=Grade.IMPORTANT)}),
+    ("operator_conflict", {"object": a_register(operator_uscc=OPERATOR), "grant": a_grant(party_usccs=(OPERATOR,))}),
+    ("operator_conflict", {
+        "object": a_register(operator_uscc=OPERATOR), "grant": a_grant(party_usccs=(BANK, OPERATOR))}),
+    ("operator_conflict", {"object": a_register(operator_uscc=OPERATOR)}),
     ("address_not_allowed", {"grant": a_grant(ip_allow=("10.0.0.0/8",)), "address": "192.0.2.1"}),
     ("address_not_allowed", {"grant": a_grant(ip_allow=("10.0.0.0/8",))}),
     ("address_not_allowed", {"grant": a_grant(ip_allow=("nonsense",)), "address": "10.0.0.1"}),
@@ -112,6 +129,32 @@ def test_every_reason_of_the_catalogue_is_reached_or_is_a_failure() -> None:
     reached = {code for code, _ in DENIED} | {"grant_malformed"}
     failures = {"policy_unavailable", "policy_rule_unknown", "obligation_unfulfillable"}
     assert reached | failures == set(CATALOGUE)
+
+
+def test_data_operated_by_another_is_permitted() -> None:
+    apart = a_request(object=a_register(operator_uscc=OPERATOR), grant=a_grant(party_usccs=(BANK,)))
+    assert decide(apart).permitted
+    assert decide(a_request(grant=a_grant(party_usccs=(OPERATOR,)))).permitted
+
+
+def test_the_gate_of_applications_and_the_use_of_grants_state_one_rule() -> None:
+    """``operator_conflict`` asks before a grant there is, ``data_access`` at every use; they must not part."""
+    for operator, codes in itertools.product([None, OPERATOR, BANK], [(), (BANK,), (OPERATOR,), (BANK, OPERATOR)]):
+        data = a_register(operator_uscc=operator)
+        used = decide(a_request(object=data, grant=a_grant(party_usccs=codes)))
+        asked = operator_apart(data, codes)
+        assert used.codes == asked.codes == (() if operator is None or (codes and operator not in codes)
+                                             else ("operator_conflict",))
+        if asked.permitted:
+            require_operator_apart(data, codes)
+        else:
+            with pytest.raises(OperatorConflict):
+                require_operator_apart(data, codes)
+
+
+@pytest.mark.parametrize("answer", [{}, {"effect": "deny"}, {"effect": "permit", "x": 1}, TimeoutError()], ids=str)
+def test_an_applicant_is_not_apart_from_the_operator_when_nobody_answers(answer: Any) -> None:
+    assert operator_apart(a_register(), [BANK], Answering(answer)).codes == ("policy_unavailable",)
 
 
 def test_denial_says_what_to_apply_for() -> None:
@@ -149,71 +192,6 @@ def test_a_grant_hides_more_never_less() -> None:
 def test_hidden_columns_are_left_out() -> None:
     decision = decide(a_request(grant=a_grant(masks={"name": Mask("hide")})))
     assert decision.obligations.columns == ("uscc",)
-
-
-# --- random requests ------------------------------------------------------------------------------------------------
-
-EMBEDDED = EmbeddedEngine()
-SERVERS: dict[str, OpaEngine] = {}
-NAMES = ["name", "uscc", "region", "phone", "note", "nothing"]
-grants = st.none() | st.builds(
-    a_grant,
-    state=st.sampled_from(["active", "active", "active", "revoked", "suspended", "expired", "?"]),
-    resource_id=st.sampled_from(["res-register", "res-register", "res-villages"]),
-    columns=st.lists(st.sampled_from(NAMES), max_size=4, unique=True).map(tuple),
-    delivery=st.sampled_from([("api",), ("api", "analysis"), ()]),
-    valid_from=st.sampled_from([NOW - timedelta(1), NOW, NOW + timedelta(1)]),
-    valid_until=st.sampled_from([NOW, NOW + timedelta(1)]),
-    masks=st.dictionaries(st.sampled_from(NAMES), st.sampled_from([Mask("hide"), Mask("hash")]), max_size=2),
-    agreement_id=st.sampled_from(["agr", "agr", None]), consent_of_provider=st.booleans(),
-    risk_assessment_id=st.sampled_from([None, "ra"]), ip_allow=st.sampled_from([(), ("10.0.0.0/8",)]),
-)
-objects = st.builds(
-    a_register,
-    open_attribute=st.sampled_from(list(OpenAttribute)), grade=st.sampled_from(list(Grade)),
-    has_personal_info=st.booleans(), shared_from=st.sampled_from([None, None, "税务局"]),
-)
-requests = st.builds(
-    a_request,
-    subject_kind=st.sampled_from(["public", "user", "grant", "key"]), object=objects, grant=grants,
-    action=st.sampled_from(["read", "aggregate", "read", "write"]),
-    fields=st.none() | st.lists(st.sampled_from(NAMES), max_size=3).map(tuple),
-    purpose=st.sampled_from([None, "lending_risk_control", "marketing"]),
-    purpose_class=st.sampled_from([None, "industry", "public_interest"]),
-    scenario=st.sampled_from([None, "贷前审查", "其他"]), channel=st.sampled_from(["api", "api", "download", "?"]),
-    quota_exhausted=st.booleans(), address=st.sampled_from([None, "10.1.1.1"]),
-)
-
-
-EXAMPLES = int(os.environ.get("GOVOPEN_POLICY_EXAMPLES", "400"))
-"""Random requests that both engines answer; tens of thousands where somebody waits for them."""
-
-
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(requests)
-def test_permit_has_no_reason_and_denial_has_one(request: Any) -> None:
-    """The policy states its rule twice, as a permit and as reasons; on random requests they agree."""
-    engine = EmbeddedEngine()
-    facts = policy_input(request)
-    answer = engine.evaluate("data_access", facts)
-    reasons = engine.rule("data.govopen.data_access.reasons", facts)
-    assert (answer["effect"] == "permit") == (not reasons)
-    decision = decide(request, engine)
-    assert decision.permitted == (not reasons)
-    assert set(decision.codes) == set(reasons)
-    if decision.permitted and request.object.restricted:
-        assert request.grant is not None
-        assert set(decision.obligations.columns) <= set(request.grant.columns)
-        assert decision.obligations.row_filter == request.grant.row_filter
-
-
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(requests)
-def test_opa_server_and_embedded_engine_agree(opa_url: str, request: Any) -> None:
-    """The same decision, reasons and duties from both, on random requests."""
-    if opa_url not in SERVERS:
-        SERVERS[opa_url] = OpaEngine(opa_url, timeout_s=10)
-    assert decide(request, SERVERS[opa_url]) == decide(request, EMBEDDED)
 
 
 # --- failures -------------------------------------------------------------------------------------------------------

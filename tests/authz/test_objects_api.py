@@ -187,3 +187,13 @@ async def test_bad_addresses(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/data-objects/a'b")).status_code == 422
     assert (await client.get("/v1/data-objects", params={"limit": 0})).status_code == 422
     assert (await client.get("/v1/data-objects", params={"cursor": "a\0"})).status_code == 422
+
+
+async def test_the_operator_is_a_credit_code_of_the_object(client: httpx.AsyncClient, token_for: Any) -> None:
+    headers = token_for("wang", orgs=OWNER)
+    wrong = await put(client, headers, resource_id="res-operated", operator_uscc="91350100M000100Y44")
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "operator_uscc")
+    made = await put(client, headers, resource_id="res-operated", operator_uscc=" 91350100m000100y43")
+    assert (made.status_code, made.json()["operator_uscc"]) == (200, "91350100M000100Y43")
+    nobody = await put(client, headers, resource_id="res-operated", operator_uscc="")
+    assert (nobody.json()["operator_uscc"], nobody.json()["version"]) == (None, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ seats = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=int(os.environ.get("GOVOPEN_POLICY_EXAMPLES", "300")), deadline=None)
 @given(policies, seats)
 def test_index_equals_casbin_on_random_policies(policy: RolePolicy, held: list[tuple[str, str, str]]) -> None:
     judge = enforcer(policy, held)

@@ -116,3 +116,18 @@ async def test_the_department_is_mirrored_when_its_data_is_first_asked_for(city:
     await city.applied()
     shown = await city.get("wang", f"/v1/parties/{city.organisation_id}")
     assert (shown.json()["kind"], shown.json()["name"]) == ("department", "市场监督管理局")
+
+
+async def test_affiliates_are_checked_codes_each_once_and_not_ones_own(city: City) -> None:
+    own, other = a_uscc(501), a_uscc(502)
+    wrong = await sign_up(city, "chen", own, affiliates=[other, other[:-1] + ("0" if other[-1] != "0" else "1")])
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "affiliates.1")
+    made = await sign_up(city, "chen", own, affiliates=[other.lower(), own, other])
+    assert made.json()["affiliates"] == [other]
+    path = f"/v1/parties/{made.json()['id']}"
+    assert (await city.get("wang", path)).json()["affiliates"] == [other]
+    await city.post("wang", f"{path}/verify", verdict="refuse", reason="名称与证照不符", version=1)
+    amended = await city.client.put(
+        path, json={"version": 2, "name": "改正有限公司", "uscc": own, "affiliates": []}, headers=city.as_("chen")
+    )
+    assert amended.json()["affiliates"] == []

@@ -11,7 +11,7 @@
 #     - 数据安全法 第二十一条、第二十七条、第三十条 (分级保护)
 #     - 个人信息保护法 第二十五条 (不得公开)
 #     - 网络数据安全管理条例 第十二条、第三十一条 (约定、风险评估)
-#     - 公共数据资源授权运营实施规范（试行）第五条 (提供单位同意)
+#     - 公共数据资源授权运营实施规范（试行）第五条 (提供单位同意)、第六条、第十四条 (运营机构不得再开发)
 package govopen.data_access
 
 # METADATA
@@ -64,6 +64,10 @@ _granted if {
 	grant.agreement == true
 	true in {object.shared == false, grant.consent_of_provider}
 	true in {object.grade != "important", grant.risk_assessed}
+	true in {object.operator_uscc == null, is_string(object.operator_uscc)}
+	true in {object.operator_uscc == null, grant.party_usccs != []}
+	is_array(grant.party_usccs)
+	false in {object.operator_uscc in grant.party_usccs}
 	input.address_allowed == true
 	input.channel in {"api", "download", "verify", "analysis", "offline"}
 	input.channel in grant.delivery
@@ -268,6 +272,25 @@ _risk_assessed if input.grant.risk_assessed == true
 reasons contains "risk_assessment_missing" if {
 	_grant_examined
 	not _risk_assessed
+}
+
+# Who operates data under an authorisation takes no part in developing it further, neither itself nor through
+# organisations under the same control. A grantee whose codes are not known cannot be told apart from the operator.
+_operator_apart if {
+	input.object.operator_uscc == null
+	is_array(input.grant.party_usccs)
+}
+
+_operator_apart if {
+	is_string(input.object.operator_uscc)
+	is_array(input.grant.party_usccs)
+	input.grant.party_usccs != []
+	false in {input.object.operator_uscc in input.grant.party_usccs}
+}
+
+reasons contains "operator_conflict" if {
+	_grant_examined
+	not _operator_apart
 }
 
 _address_allowed if input.address_allowed == true

@@ -8,6 +8,7 @@ _object := {
 	"grade": "general-3",
 	"has_personal_info": true,
 	"shared": false,
+	"operator_uscc": null,
 	"fields": {"name": "conditional", "uscc": "unconditional", "phone": "conditional", "note": "closed"},
 	"field_grades": {
 		"name": "general-2",
@@ -31,6 +32,7 @@ _grant := {
 	"agreement": true,
 	"consent_of_provider": false,
 	"risk_assessed": false,
+	"party_usccs": ["91110000100000015K"],
 }
 
 _request := {
@@ -68,6 +70,7 @@ _open := {
 		"grade": "general-1",
 		"has_personal_info": false,
 		"shared": false,
+		"operator_uscc": null,
 		"fields": {"code": "unconditional", "name": "unconditional"},
 		"field_grades": {"code": "general-1", "name": "general-1"},
 	},
@@ -130,6 +133,11 @@ test_permit_important_after_assessment if {
 	answer.effect == "permit"
 }
 
+test_permit_operated_by_another if {
+	answer := data_access.decision with input as _with({"object": {"operator_uscc": "91350100M000100Y43"}})
+	answer.effect == "permit"
+}
+
 test_deny_empty_input if {
 	answer := data_access.decision with input as {}
 	answer.effect == "deny"
@@ -177,6 +185,24 @@ test_deny_expired_at_the_instant if {
 test_deny_no_agreement if _reasons(_with({"grant": {"agreement": false}})) == {"agreement_missing"}
 
 test_deny_shared_without_consent if _reasons(_with({"object": {"shared": true}})) == {"provider_consent_missing"}
+
+test_deny_operator_itself if {
+	_reasons(_with({"object": {"operator_uscc": "91110000100000015K"}})) == {"operator_conflict"}
+}
+
+test_deny_operator_under_same_control if _reasons(_with({
+	"object": {"operator_uscc": "91350100M000100Y43"},
+	"grant": {"party_usccs": ["91110000100000015K", "91350100M000100Y43"]},
+})) == {"operator_conflict"}
+
+test_deny_operated_and_code_unknown if _reasons(_with({
+	"object": {"operator_uscc": "91350100M000100Y43"},
+	"grant": {"party_usccs": []},
+})) == {"operator_conflict"}
+
+test_deny_operator_of_other_type if _reasons(_with({"object": {"operator_uscc": false}})) == {"operator_conflict"}
+
+test_deny_codes_of_other_type if _reasons(_with({"grant": {"party_usccs": null}})) == {"operator_conflict"}
 
 test_deny_address if _reasons(_with({"address_allowed": false})) == {"address_not_allowed"}
 

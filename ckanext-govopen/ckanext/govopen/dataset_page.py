@@ -155,6 +155,7 @@ def _metadata(dataset: Dataset) -> list[tuple[str, Any]]:
     pairs = [
         (tk._("Catalog code"), dataset.get("catalog_code")), (tk._("Category"), term("category", "category")),
         (tk._("Provider"), organisation.get("title")), (tk._("Provider's credit code"), dataset.get("provider_code")),
+        (tk._("Operator's credit code"), dataset.get("operator_uscc")),
         (tk._("Data domain"), term("domain", "domain")), (tk._("National theme"), dataset.get("theme")),
         (tk._("Industry"), _industry(dataset.get("industry"))), (tk._("Kind of data"), term("format", "format")),
         (tk._("Open attribute"), term("open_attribute", "open_attribute")),

@@ -192,8 +192,7 @@ def document_of(package: model.Package, resource: model.Resource) -> dict[str, A
         "conditions": {name: extras[name] for name in CONDITIONAL_NEEDS if extras.get(name)},
         "refuse_reason": extras.get("refuse_reason") or "", "legal_basis": extras.get("legal_basis") or "",
     }
-    if extras.get("shared_from"):
-        document["shared_from"] = extras["shared_from"]
+    document.update({name: extras[name] for name in ("shared_from", "operator_uscc") if extras.get(name)})
     return document
 
 

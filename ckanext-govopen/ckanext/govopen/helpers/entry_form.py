@@ -30,6 +30,7 @@ def govopen_entry_labels() -> dict[str, str]:
         "update_cycle": tk._("Update cycle"), "issued": tk._("Published on"),
         "share_type": tk._("Sharing inside government"), "share_condition": tk._("Condition of sharing"),
         "share_method": tk._("Way of sharing"), "shared_from": tk._("Got by sharing from"), "region": tk._("Region"),
+        "operator_uscc": tk._("Operator's credit code"),
         "time_start": tk._("Period covered from"), "time_end": tk._("Period covered to"),
         "theme": tk._("National theme"), "industry": tk._("Industry"), "scenarios": tk._("Scenarios"),
         "related_code": tk._("Related codes"), "source_system": tk._("Source system"),

@@ -50,6 +50,7 @@ OPTIONAL: dict[str, v.Validator] = {
     "source_url": v.govopen_text,
     "source_license": v.govopen_short_text,
     "shared_from": v.govopen_short_text,
+    "operator_uscc": v.govopen_uscc,
 }
 ITEMS = "items"
 YES_NO = "has_personal_info"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ckanext.govopen.gateway import ServiceProblem
 from ckanext.govopen.views import my_common as my
 
 blueprint = my.signed_in_only("govopen_my_organisation")
+AFFILIATE = re.compile(r"[\s,，;；、]+")
 PARTICULARS = ("name", "uscc", "legal_representative", "contact_name", "contact_phone", "contact_email", "address")
 
 
@@ -21,6 +23,12 @@ def _members(party_id: str) -> list[dict[str, Any]] | None:
     except ServiceProblem:
         return None
     return [seat for seat in found if not seat.get("ended_at")]
+
+
+def _particulars(data: Mapping[str, Any], *more: str) -> dict[str, Any]:
+    """What was typed about the organisation; codes of affiliates stand one a line or between commas."""
+    affiliates = [code for code in AFFILIATE.split(str(data.get("affiliates") or "")) if code]
+    return {**my.text_of(data, *more, *PARTICULARS), **({"affiliates": affiliates} if affiliates else {})}
 
 
 def _show(
@@ -63,10 +71,10 @@ def act() -> Any:
     try:
         match data.get("act"):
             case "sign_up":
-                gateway.post("/v1/parties", my.text_of(data, "kind", *PARTICULARS), idempotency_key=my.once_key(data))
+                gateway.post("/v1/parties", _particulars(data, "kind"), idempotency_key=my.once_key(data))
                 said = tk._("The organization has been signed up. The data authority checks it now.")
             case "amend":
-                body = {**my.text_of(data, *PARTICULARS), "version": my.version_of(data)}
+                body = {**_particulars(data), "version": my.version_of(data)}
                 gateway.put(my.path("parties", party_id), body)
                 said = tk._("The particulars have been corrected. The check begins anew.")
             case "add_member":

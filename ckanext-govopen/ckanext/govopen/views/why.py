@@ -36,7 +36,8 @@ def _fact_words() -> dict[str, str]:
         "grant.delivery": tk._("Stated in the grant"), "purpose": tk._("Stated in the request"),
         "grant.purpose": tk._("Stated in the grant"), "object.shared": tk._("Shared by another unit"),
         "grant.consent_of_provider": tk._("Provider consents"), "grant.risk_assessed": tk._("Risk assessment"),
-        "grant.id": tk._("Grant"),
+        "grant.id": tk._("Grant"), "object.operator_uscc": tk._("Operator's credit code"),
+        "grant.party_usccs": tk._("Credit codes of the grantee and those under the same control"),
     }
 
 
