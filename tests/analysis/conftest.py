@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import asyncpg
-import httpx
 import pytest
 
 from authz import Runtime
-from ops.app import build_app
 from ops.delivery import close_delivery
 
 
@@ -20,10 +18,3 @@ async def runtime(runtime: Runtime, pool: asyncpg.Pool) -> AsyncIterator[Runtime
     made = replace(runtime, datastore=pool, extras={})
     yield made
     await close_delivery(made)
-
-
-@pytest.fixture
-async def client(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=build_app(runtime), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=runtime.settings.site_url) as opened:
-        yield opened
