@@ -11,6 +11,8 @@ from ckanext.govopen import dictionary, vocabularies
 from ckanext.govopen.helpers.pages import _instant, govopen_date, govopen_link
 
 Dataset = dict[str, Any]
+TABLE_FORMATS = ("CSV", "XLSX", "JSON", "JSONL", "PARQUET", "ARROW", "API")
+"""What every open table can be had as; GeoJSON besides where the service finds places in it."""
 OPEN_FORMATS = {"CSV": "csv", "Excel": "xlsx", "JSON": "json"}
 """Formats that get a button; all of them are in the list of files."""
 """Name on the button -> value of ``format`` in the address."""
@@ -89,7 +91,7 @@ def formats(dataset: Dataset) -> list[str]:
         if is_restricted(resource, dataset):
             ways = [] if (resource.get("open_attribute") or dataset.get("open_attribute")) == "closed" else ["API"]
         elif resource.get("datastore_active"):
-            ways = ["CSV", "JSONL", "API"]
+            ways = list(TABLE_FORMATS)
         else:
             ways = [str(resource.get("format") or "").upper()]
         found.extend(way for way in ways if way and way not in found)
