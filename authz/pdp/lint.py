@@ -18,6 +18,9 @@ FILE_LENGTH_MAX = 500
 RULE_LENGTH_MAX = 45
 HEAD = re.compile(r"^(?:else|(?P<name>[A-Za-z_]\w*))(?P<rest>.*)$")
 REASON = re.compile(r'^reasons contains "([^"]*)"')
+FAULT = re.compile(r'false: "([^"]*)"\}\[|^\s+"\w+": "(\w+)",$')
+PERMITTING = ("_granted", "_open_to_everyone", "_examined", "_nothing_refused", "_faults")
+"""Rules of ``data_access`` that a permit stands on."""
 WORD = re.compile(r"(?<![\w.\"])_?[a-z]\w*")
 
 
@@ -206,6 +209,11 @@ def _reasons(file: _File) -> Found:
             given.add(match[1])
             if match[1] not in CATALOGUE:
                 yield rule.line, f"the reason '{match[1]}' has no sentence in the catalogue"
+        if rule.name in ("_faults", "_state_reason"):
+            for place, line in enumerate(rule.lines):
+                for code in (one or other for one, other in FAULT.findall(line)):
+                    if code not in CATALOGUE:
+                        yield rule.line + place, f"the reason '{code}' has no sentence in the catalogue"
     raised_elsewhere = {"policy_unavailable", "policy_rule_unknown", "obligation_unfulfillable"}
     for code in CATALOGUE.keys() - given - raised_elsewhere:
         yield 1, f"no rule gives the reason '{code}' of the catalogue"
@@ -216,7 +224,7 @@ def _permit_negation(file: _File) -> Found:
     if file.is_test:
         return
     for rule in file.rules():
-        if rule.name in ("_granted", "_open_to_everyone"):
+        if rule.name in PERMITTING:
             for place, line in enumerate(rule.lines):
                 if re.match(r"\s+not\b", line):
                     yield rule.line + place, "a permit may not rest on a negation"

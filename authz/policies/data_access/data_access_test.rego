@@ -202,7 +202,10 @@ test_deny_operated_and_code_unknown if _reasons(_with({
 
 test_deny_operator_of_other_type if _reasons(_with({"object": {"operator_uscc": false}})) == {"operator_conflict"}
 
-test_deny_codes_of_other_type if _reasons(_with({"grant": {"party_usccs": null}})) == {"operator_conflict"}
+test_deny_codes_of_other_type if _reasons(_with({"grant": {"party_usccs": null}})) == {
+	"grant_malformed",
+	"operator_conflict",
+}
 
 test_deny_address if _reasons(_with({"address_allowed": false})) == {"address_not_allowed"}
 
