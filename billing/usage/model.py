@@ -103,6 +103,13 @@ class UsageEvent:
     body_json: Digest | None = field(default=None, compare=False, repr=False)
     """The body as JSON with sorted keys, where it has been made already."""
 
+    @classmethod
+    def made(cls, fields: dict[str, Any]) -> UsageEvent:
+        """An event of named fields; those not named have their defaults. A third of what the constructor costs."""
+        event = object.__new__(cls)
+        event.__dict__.update(fields)
+        return event
+
     @property
     def data(self) -> dict[str, Any]:
         if self.body is not None:
@@ -115,7 +122,8 @@ class UsageEvent:
     @property
     def digest(self) -> Digest:
         """SHA-256 of what the event says, but for when it was recorded: equal content, equal digest."""
-        time = (self.issued_at or self.time).astimezone(UTC).isoformat()
+        at = self.issued_at or self.time
+        time = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()
         data = self.data if self.body_json is None else orjson.Fragment(self.body_json)
         content: list[Any] = [self.source, self.id, self.type, self.subject, time, data]
         if self.source_sequence is not None:

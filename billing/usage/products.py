@@ -167,15 +167,23 @@ Permits = Mapping[tuple[str, str], Permit]
 
 async def permits(tx: asyncpg.Connection, reporter: Reporter, pairs: Collection[tuple[str, str]]) -> Permits:
     """Of the pairs of source and grant those that the reporter may report on."""
+    wanted = sorted(pairs)
     rows = await tx.fetch(
+        # looked up pair by pair: a request names each pair once, and their number alone decides what this costs
         """
-        SELECT p.source, p.party_id, p.types, g.grant_id FROM billing.usage_product p
-        JOIN billing.usage_product_grant g ON g.product_id = p.id
-        WHERE p.source = ANY($1) AND g.grant_id = ANY($2) AND p.retired_at IS NULL AND p.party_id = ANY($3)
-          AND ($4::text IS NULL OR g.grant_id = $4)
+        SELECT p.source, p.party_id, p.types, g.grant_id
+        FROM unnest($1::text[], $2::text[]) AS k (source, grant_id)
+        CROSS JOIN LATERAL (
+            SELECT id, source, party_id, types FROM billing.usage_product
+            WHERE source = k.source AND retired_at IS NULL OFFSET 0
+        ) AS p
+        CROSS JOIN LATERAL (
+            SELECT grant_id FROM billing.usage_product_grant
+            WHERE product_id = p.id AND grant_id = k.grant_id OFFSET 0
+        ) AS g
+        WHERE p.party_id = ANY($3) AND ($4::text IS NULL OR g.grant_id = $4)
         """,
-        sorted({source for source, _ in pairs}), sorted({grant for _, grant in pairs}), sorted(reporter.parties),
-        reporter.grant_id,
+        [source for source, _ in wanted], [grant for _, grant in wanted], sorted(reporter.parties), reporter.grant_id,
     )
     known = {one.id: one for one in await reportable_grants(tx, sorted({row["grant_id"] for row in rows}))}
     return {
@@ -196,12 +204,13 @@ NOT_PERMITTED = Fault(
 def check(event: UsageEvent, known: Permits, now: datetime) -> Permit | Fault:
     """Whether the reporter may report this event. What exists but is another's looks like what does not exist."""
     permit = known.get((event.source, event.subject))
-    correction = event.type in (CORRECTED, CANCELLED)
-    if permit is None or not (correction or event.type in permit.types):
+    kind, at = event.type, event.time
+    correction = kind in (CORRECTED, CANCELLED)
+    if permit is None or not (correction or kind in permit.types):
         return NOT_PERMITTED
-    if event.time > now + AHEAD:
+    if at > now and at > now + AHEAD:
         return Fault("time", "time_in_future", "时间晚于当前时间", "is in the future")
-    if not correction and not permit.starts_at <= event.time < permit.ends_at:
+    if not correction and not permit.starts_at <= at < permit.ends_at:
         return Fault("time", "grant_not_valid_then", "该时间不在授权有效期内", "lies outside the term of the grant")
     if correction and event.corrects and event.corrects[0] != event.source:
         return Fault("data.source", "usage_not_permitted", "只能更正同一来源的事件", "must be the same source")

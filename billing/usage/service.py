@@ -19,8 +19,9 @@ from billing.usage.model import (
     UsageTotals,
     beijing_start,
     next_month,
+    seconds_until,
 )
-from billing.usage.quota import METERS
+from billing.usage.quota import METERS, QuotaExhausted
 from billing.usage.recorder import LEASE_S
 
 LOST_BATCH = 500
@@ -183,6 +184,17 @@ class QuotaLeft:
     calls_day: int | None
     month_resets_on: date
     bounds: tuple[Bound, ...] = ()
+
+    def refusal(self, now: datetime) -> QuotaExhausted | None:
+        """What every further call is answered with, as no call is served where nothing is left.
+
+        Keys are another matter: those that were asked for before may be asked for again.
+        """
+        for one in self.bounds:
+            if one.left == 0 and one.meter != "keys":
+                wait = seconds_until(one.resets_on, now) if one.resets_on else None
+                return QuotaExhausted(one.meter, one.span, 0, one.resets_on, wait)
+        return None
 
 
 async def quota_left(tx: asyncpg.Connection, grant_id: str, quota: Quota, today: date) -> QuotaLeft:

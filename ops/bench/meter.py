@@ -32,6 +32,7 @@ from billing.usage import cloudevents, staging
 from billing.usage.ingest_routes import close_ingest, take_in
 from billing.usage.products import Reporter
 from licensing.grants import keys
+from ops.app import settle_memory
 from ops.bench.framework import Figure, Say, register
 from ops.bench.load import load
 from ops.runtime import open_runtime
@@ -98,6 +99,7 @@ async def _in_process(settings: Settings, say: Say) -> tuple[City, list[float], 
     async with open_runtime(settings) as runtime:
         city = await _build(runtime)
         rates = []
+        settle_memory()
         seeded = random.Random(7)
         for _ in range(ROUNDS):
             bodies, changed = _bodies(seeded, city)
