@@ -21,6 +21,7 @@ import requests
 from ckan import model
 from ckan.lib.search import index
 from ckan.logic import index_update_package
+from ckanext.govopen import search_connection
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,11 @@ class Service:
     """The rebuild's side of the search service."""
 
     def __init__(self) -> None:
-        self._address = str(tk.config["solr_url"]).rstrip("/") + "/rebuild"
+        address, account = search_connection.parts()
+        self._address = f"{address.rstrip('/')}/rebuild"
         self._session = requests.Session()
-        if tk.config.get("solr_user"):
-            self._session.auth = (tk.config["solr_user"], tk.config["solr_password"])
+        if account:
+            self._session.auth = account
 
     def state(self) -> dict[str, Any]:
         answer = self._session.get(self._address, timeout=TIMEOUT_S)

@@ -16,6 +16,7 @@ import requests
 from ckan.common import asbool
 from ckan.lib.plugins import get_permission_labels
 from ckan.lib.search.query import QUERY_FIELDS, solr_literal
+from ckanext.govopen import search_connection
 from markupsafe import Markup, escape
 
 log = logging.getLogger(__name__)
@@ -127,13 +128,12 @@ def marked(snippet: str) -> Markup:
 
 def _ask(path: str, parameters: list[tuple[str, Any]], method: str = "POST") -> dict[str, Any] | None:
     """An answer of the search service, None when there is none that can be read."""
-    address = f"{str(tk.config['solr_url']).rstrip('/')}/{path}"
-    user, password = tk.config.get("solr_user"), tk.config.get("solr_password")
+    address, account = search_connection.parts()
     try:
         answer = _session.request(
-            method, address, params=parameters if method == "GET" else None,
+            method, f"{address.rstrip('/')}/{path}", params=parameters if method == "GET" else None,
             data=parameters if method == "POST" else None, timeout=TIMEOUT_S, allow_redirects=False,
-            auth=(user, password) if user and password else None)
+            auth=account)
         if answer.status_code != 200:
             log.info("search service: %s: HTTP %s: %.200s", path, answer.status_code, answer.text)
             return None
