@@ -8,7 +8,17 @@ from typing import Any
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 from ckan.lib.plugins import DefaultTranslation
-from ckanext.govopen import dataset_form, facets, indexing, outbox, publication, transition, views
+from ckanext.govopen import (
+    dataset_form,
+    facets,
+    indexing,
+    outbox,
+    privacy,
+    publication,
+    search_connection,
+    transition,
+    views,
+)
 from ckanext.govopen import helpers as template_helpers
 from ckanext.govopen.logic import action
 from ckanext.govopen.uploads import ScannedUpload
@@ -50,6 +60,7 @@ class GovOpenPlugin(
     def configure(self, config: Any) -> None:
         outbox.listen()
         transition.listen()
+        search_connection.install()
 
     def get_uploader(self, upload_to: str, old_filename: str | None) -> None:
         return None
@@ -58,7 +69,7 @@ class GovOpenPlugin(
         return ScannedUpload(data_dict)
 
     def get_helpers(self) -> dict[str, Any]:
-        return template_helpers.HELPERS
+        return {**template_helpers.HELPERS, "linked_user": privacy.linked_user}
 
     def get_blueprint(self) -> list[Blueprint]:
         return views.BLUEPRINTS

@@ -95,8 +95,8 @@ def _remove_file(resource_id: str) -> None:
 def _scrub_activities(dataset_id: str, open_ids: set[str]) -> None:
     """Activities keep whole earlier versions of a dataset, addresses included.
 
-    Only resources that are there and open now keep theirs: one that was deleted before the rest was restricted was
-    the same data.
+    Those of views hold its filters and words and go with it. Only resources that are there and open now keep theirs:
+    one that was deleted before the rest was restricted was the same data.
     """
     if not p.plugin_loaded("activity"):
         return
@@ -104,6 +104,10 @@ def _scrub_activities(dataset_id: str, open_ids: set[str]) -> None:
 
     for activity in model.Session.query(Activity).filter_by(object_id=dataset_id):
         data = dict(activity.data or {})
+        if str(activity.activity_type).endswith("resource view"):
+            if data.get("resource_id") not in open_ids:
+                model.Session.delete(activity)
+            continue
         package = dict(data.get("package") or {})
         resources = [dict(one) for one in package.get("resources") or []]
         changed = False

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import ckan.plugins.toolkit as tk
 from ckan import model
-from ckanext.govopen import figures, guards, identity, outbox, publication, sealing
+from ckanext.govopen import figures, guards, identity, outbox, privacy, publication, sealing
 from ckanext.govopen.gateway import ServiceAway, ServiceProblem
 from ckanext.govopen.logic import accounts, rating
 from ckanext.govopen.text import unstorable
@@ -43,6 +43,7 @@ def actions() -> dict[str, Callable[..., Any]]:
     found.update(accounts.actions())
     found.update(rating.actions())
     found.update(guards.chained())
+    found.update(privacy.chained())
     for name in ("datastore_create", "datastore_upsert"):
         if name in found:
             found[name] = _scanned(found[name])

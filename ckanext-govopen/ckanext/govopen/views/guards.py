@@ -67,6 +67,25 @@ def refuse_restricted() -> Any:
     return refusal(resource_id)
 
 
+@blueprint.before_app_request
+def refuse_history() -> Any:
+    """CKAN shows a table as it was without asking who may see that version, and fails where versions are not named."""
+    name = (request.endpoint or "").partition("activity.")[2]
+    if name == "resource_history":
+        versions = [(request.view_args or {}).get("activity_id")]
+    elif name.endswith("_changes_multiple"):
+        versions = [request.args.get("old_id"), request.args.get("new_id")]
+    else:
+        return None
+    context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user}
+    for one in versions:
+        try:
+            tk.check_access("activity_show", dict(context), {"id": one, "include_data": True})
+        except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError):
+            return tk.abort(404, tk._("There is no such page."))
+    return None
+
+
 @blueprint.after_app_request
 def keep_files_inert(answer: Response) -> Response:
     """Uploaded files are saved, never opened on this site's address, where a script in them could act as a person."""
