@@ -38,8 +38,8 @@ async def download(resource_id: str, request: Request, runtime: RuntimeDep) -> R
     """Rows in the format of your choice: open data for everyone, restricted data for the key of a grant.
 
     Whole open data comes as a file with size, checksum and resume once that was made, which the first download begins;
-    everything else is streamed, and a stream that ends without its final chunk is incomplete. HEAD decides and is not
-    metered.
+    everything else is streamed, and a stream that ends without its final chunk is incomplete. HEAD answers
+    as GET would, a used-up quota included, and is not metered.
     """
     parts = await delivery_of(runtime)
     named = "format" in request.query_params
@@ -50,6 +50,7 @@ async def download(resource_id: str, request: Request, runtime: RuntimeDep) -> R
     if ready is not None:
         return ready
     if request.method == "HEAD":
+        await service.require_quota(permit)
         compiled = compiled_for(permit, query)
         headers = headers_of(permit, query, compiled.watermark)
         return Response(headers=headers, media_type=media_type(query))

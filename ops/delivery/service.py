@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 from starlette.requests import Request
 
-from authz import BEIJING, DataObject, GrantFacts, decide_async
+from authz import BEIJING, DataObject, GrantFacts, beijing_date, decide_async
 from authz.obligations import CompiledQuery, compile_select
-from billing.usage import Ask, Quota
+from billing.usage import Ask, Quota, quota_left
 from ops.delivery.access import (
     Access,
     address_of,
@@ -180,6 +180,18 @@ async def limit_grant(parts: DeliveryParts, access: Access) -> None:
     if access.grant is not None and quota is not None and quota.calls_minute:
         rate = Rate("grant", quota.calls_minute, quota.calls_minute)
         (await parts.limiter.check(access.grant.id, rate)).require()
+
+
+async def require_quota(permit: Permit) -> None:
+    """Raise QuotaExhausted where a call would be refused whatever it asked for. Nothing is reserved or counted."""
+    quota, grant, runtime = permit.access.obligations.quota, permit.access.grant, permit.parts.runtime
+    if grant is None or quota is None:
+        return
+    now = runtime.clock.now()
+    async with acquired(runtime.pool) as connection:
+        left = await quota_left(connection, grant.id, Quota.of(quota), beijing_date(now))
+    if (refusal := left.refusal(now)) is not None:
+        raise refusal
 
 
 async def decide_without_rows(

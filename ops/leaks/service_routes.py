@@ -8,7 +8,8 @@ One line each: method, path, class, and what to ask with (``name=value``, a body
 ``owner``     of one object: refused to all but the department that has it
 ``staff``     of an office: refused to every viewer
 ``data``      rows: refused to all but the live grantee, and to everyone when the object is closed
-``listing``   what could be had: as rows, but not refused when only the quota is used up
+``listing``   what could be had: as rows, but not refused when only the quota is used up. Formats and addresses are no
+              rows, and whoever waits for the next month may look at them; HEAD of rows answers as their GET would
 ``change``    changes something of somebody else: refused to every viewer, tried on a victim, never by controls
 ``begin``     makes something of the viewer's own: may succeed; only what is told is judged
 """
@@ -22,9 +23,17 @@ from typing import Any
 CLASSES = ("public", "signed", "party", "owner", "staff", "data", "listing", "change", "begin")
 FORMATS = ("csv", "jsonl", "json", "xlsx", "parquet", "arrow")
 
+# Why some are as they are:
+# The list of exports is ``signed``: it takes a key and shows the jobs of that key's grant only. A suspended, revoked or
+# expired grant's holder goes on reading there what became of them, as in the papers of the grant itself; a new job
+# (``POST``) and a file are refused. Others' jobs are 404 to everybody, hence ``staff``.
+# Ceilings and share rules that are or were in force are published (``GET /v1/prices`` needs no account), so their lists
+# are ``signed`` and judged by what they tell: proposals and their reasons never. The single ceiling is ``staff`` since
+# the one that is planted is a proposal, which is 404 outside the offices.
+# A settlement as a whole is for those who may see all of them; a department or operator reads its own statement.
 ROUTES = """
 GET /data/v1/{resource_id} data
-HEAD /data/v1/{resource_id} listing
+HEAD /data/v1/{resource_id} data
 GET /data/v1/{resource_id}/rows data
 GET /data/v1/{resource_id}/files listing
 GET /data/v1/{resource_id}/schema public
@@ -158,7 +167,7 @@ POST /v1/share-rules staff
 POST /v1/share-rules/{rule_id}/{verdict} staff json={"reason":"试一试","version":1}
 POST /v1/settlements staff
 GET /v1/settlements signed limit=200
-GET /v1/settlements/{settlement_id} signed
+GET /v1/settlements/{settlement_id} staff
 GET /v1/settlements/{settlement_id}/statements/{party_id} party
 POST /v1/settlements/{settlement_id}/payouts staff
 POST /v1/settlements/{settlement_id}/{verdict} staff json={"reason":"试一试","version":1}
