@@ -156,8 +156,9 @@ def _event(given: Any, resources: Mapping[Pair, str]) -> UsageEvent:
         raise _Wrong("specversion", "specversion_unknown", "应为 1.0", "must be 1.0")
     if given.get("datacontenttype", JSON) != JSON:
         raise _Wrong("datacontenttype", "media_type_unknown", f"应为 {JSON}", f"must be {JSON}")
-    name = given.get("id")
-    event_id: str = name if _is_plain_name(name) else _text(given, "id", ID_MAX)
+    event_id: Any = given.get("id")
+    if not _is_plain_name(event_id):
+        event_id = _text(given, "id", ID_MAX)
     kind, subject, source = given.get("type"), given.get("subject"), given.get("source")
     if not (isinstance(kind, str) and isinstance(subject, str) and isinstance(source, str)):
         kind, subject, source = (_text(given, name, 1) for name in ("type", "subject", "source"))
