@@ -11,7 +11,8 @@ import asyncpg
 import orjson
 
 from authz.decision import Decision, DecisionRequest
-from authz.pdp.decide import policy_input, stamp
+from authz.model import stamp
+from authz.pdp.decide import policy_input
 
 
 def worth_recording(request: DecisionRequest, decision: Decision) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
+
+from authz.conditions import FILTER_OPS as FILTER_OPS
+from authz.conditions import MASK_KINDS as MASK_KINDS
+from authz.conditions import FilterOp as FilterOp
+from authz.conditions import Mask as Mask
+from authz.conditions import RowFilter as RowFilter
 
 FieldType = Literal["text", "integer", "numeric", "date", "timestamp", "boolean"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
@@ -54,96 +59,8 @@ GRADE_ZH: Mapping[Grade, str] = {
     Grade.GENERAL_1: "一般数据1级",
 }
 
-MASK_KINDS: Mapping[str, tuple[str, ...]] = {
-    "generalise_number": (),
-    "generalise_date": ("year", "quarter", "month"),
-    "generalise_region": ("2", "4", "6", "9"),
-    "partial": ("name", "phone", "id", "middle"),
-    "hash": ("",),
-    "null": ("",),
-    "hide": ("",),
-}
-"""Kinds from the weakest to the strongest, with the details each allows (numbers: any step above 0)."""
-
-_STEP = re.compile(r"[1-9][0-9]{0,11}")
-
-
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """How a field is shown: written ``kind`` or ``kind:detail``.
-
-    ``hide`` leaves the column out; ``null`` keeps it empty; ``hash`` is keyed with the grant's salt, so equal
-    values stay joinable inside one grant and nowhere else; ``partial:name|phone|id|middle`` keeps the ends;
-    ``generalise_date:year|quarter|month``, ``generalise_number:<step>``, ``generalise_region:<digits kept>``.
-    """
-
-    kind: str
-    detail: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Mask:
-        """Read a mask as it is written in a grant; raises ValueError for any that is not known."""
-        return _parsed_mask(str(text))
-
-    @classmethod
-    def _read(cls, text: str) -> Mask:
-        kind, _, detail = str(text).partition(":")
-        if kind == "partial" and not detail:
-            detail = "middle"
-        known = MASK_KINDS.get(kind)
-        if known is None:
-            raise ValueError(f"unknown mask: {kind}")
-        if kind == "generalise_number":
-            if not _STEP.fullmatch(detail):
-                raise ValueError("generalise_number needs a whole step above 0")
-        elif detail not in known:
-            raise ValueError(f"unknown detail of mask {kind}: {detail}")
-        return cls(kind, detail)
-
-    @property
-    def strength(self) -> int:
-        """Order between kinds: a grant may make a field's own mask stronger, never weaker."""
-        return list(MASK_KINDS).index(self.kind)
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.detail}" if self.detail else self.kind
-
-
-@lru_cache(maxsize=1_024)
-def _parsed_mask(text: str) -> Mask:
-    return Mask._read(text)
-
-
-FilterOp = Literal["eq", "in", "prefix", "gte", "lte"]
-FILTER_OPS: tuple[str, ...] = get_args(FilterOp)
-
-
-@dataclass(frozen=True, slots=True)
-class RowFilter:
-    """One condition on rows. ``value`` is a scalar, or a tuple of scalars for ``in``. Several are AND-ed."""
-
-    field: str
-    op: str
-    value: Any
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> RowFilter:
-        """Read ``{field, op, value}``; raises ValueError for an unknown operator or a value that does not fit."""
-        op, value = str(document["op"]), document["value"]
-        if op not in FILTER_OPS:
-            raise ValueError(f"unknown filter operator: {op}")
-        if op == "in":
-            if not isinstance(value, list | tuple) or not value:
-                raise ValueError("'in' needs a list with at least one value")
-            value = tuple(value)
-        scalars = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(scalar, str | int | float | bool) for scalar in scalars):
-            raise ValueError("a filter compares with text, numbers or truth values")
-        return cls(str(document["field"]), op, value)
-
-    def as_document(self) -> dict[str, Any]:
-        value = list(self.value) if isinstance(self.value, tuple) else self.value
-        return {"field": self.field, "op": self.op, "value": value}
+PARTS_KEPT = 256
+"""Sets of columns of which an object keeps its facts prepared; more than that is made anew."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +169,35 @@ class DataObject:
     def by_name(self) -> Mapping[str, DataField]:
         return {one.name: one for one in self.fields}
 
-    @property
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.by_name)
+
+    @cached_property
+    def _parts(self) -> dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Mask]]]:
+        return {}
+
+    def policy_facts(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Mask]]:
+        """What a policy reads of the object and of these of its fields, and their own masks. Not to be written to."""
+        made = self._parts.get(names)
+        if made is None:
+            known = [self.by_name[name] for name in dict.fromkeys(names) if name in self.by_name]
+            made = {
+                "resource_id": self.resource_id,
+                "open_attribute": self.open_attribute.value,
+                "grade": self.grade.value,
+                "has_personal_info": self.has_personal_info,
+                "shared": self.shared_from is not None,
+                "operator_uscc": self.operator_uscc,
+                "fields": {one.name: one.open_attribute.value for one in known},
+                "field_grades": {one.name: one.grade.value for one in known},
+            }, {one.name: one.mask for one in known if one.mask is not None}
+            if len(self._parts) >= PARTS_KEPT:
+                self._parts.clear()
+            self._parts[names] = made
+        return made
+
+    @cached_property
     def restricted(self) -> bool:
         """Whether rows may only leave under a grant."""
         return self.open_attribute is not OpenAttribute.UNCONDITIONAL
@@ -317,6 +262,12 @@ class QuotaTerms:
         return {name: bound for name, bound in pairs if bound is not None}
 
 
+@lru_cache(maxsize=8_192)
+def stamp(at: datetime) -> str:
+    """An instant as text of fixed width, so that text order is time order in every engine. Many grants share one."""
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
+
+
 @dataclass(frozen=True)
 class GrantFacts:
     """What a decision needs to know of a grant, read fresh for every call so that a revocation holds at once.
@@ -347,3 +298,23 @@ class GrantFacts:
     consent_of_provider: bool = False
     risk_assessment_id: str | None = None
     party_usccs: tuple[str, ...] = ()
+
+    @cached_property
+    def policy_facts(self) -> dict[str, Any]:
+        """What a policy reads of the grant. Not to be written to."""
+        return {
+            "id": self.id,
+            "state": str(self.state),
+            "resource_id": self.resource_id,
+            "columns": self.columns,
+            "delivery": self.delivery,
+            "purpose": self.purpose,
+            "purpose_class": str(self.purpose_class),
+            "scenario": self.scenario,
+            "valid_from": stamp(self.valid_from),
+            "valid_until": stamp(self.valid_until),
+            "agreement": self.agreement_id is not None,
+            "consent_of_provider": self.consent_of_provider,
+            "risk_assessed": self.risk_assessment_id is not None,
+            "party_usccs": self.party_usccs,
+        }

@@ -6,14 +6,14 @@ import ipaddress
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import quote
 
 from authz.decision import Decision, DecisionRequest, Effect, LogLevel, Obligations
 from authz.foundation.clock import beijing_date
-from authz.model import DataObject, GrantFacts, Mask
+from authz.model import GrantFacts, Mask, stamp
 from authz.pdp.bundle import policy_version
 from authz.pdp.engine import EmbeddedEngine, EngineFailure, PolicyEngine
 from authz.pdp.reasons import CATALOGUE, sorted_reasons
@@ -25,9 +25,9 @@ K_FLOOR = 10
 
 KNOWN_DUTIES = frozenset({"columns", "masks", "row_filter", "quota", "watermark", "log_level", "grain"})
 
-MEANINGS = (
-    ("row_filter", ("grant",)), ("quota", ("grant",)), ("watermark", ("grantee",)), ("grain", ("read", "aggregate")),
-)
+MEANINGS: Mapping[str, tuple[str, ...]] = {
+    "row_filter": ("grant",), "quota": ("grant",), "watermark": ("grantee",), "grain": ("read", "aggregate"),
+}
 """What the policy may say of a duty whose value is taken from the grant or from here."""
 
 
@@ -64,11 +64,6 @@ async def decide_async(request: DecisionRequest, engine: PolicyEngine | None = N
     return _read(request, answer)
 
 
-def stamp(at: datetime) -> str:
-    """An instant as text of fixed width, so that text order is time order in every engine."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
-
-
 def _on(at: datetime | None) -> str:
     """The Beijing date of an instant for a sentence; empty for facts that lack it."""
     return beijing_date(at).isoformat() if at is not None else ""
@@ -92,26 +87,28 @@ def _address_allowed(grant: GrantFacts, address: str | None) -> bool:
         return False
 
 
-def _masks(names: Iterable[str], data: DataObject, grant: GrantFacts | None) -> dict[str, str]:
-    found = {}
-    for name in names:
-        known = data.by_name.get(name)
-        mask = effective_mask(known.mask if known else None, grant.masks.get(name) if grant else None)
-        if mask is not None:
-            found[name] = str(mask)
-    return found
-
-
 def policy_input(request: DecisionRequest) -> dict[str, Any]:
-    """The request as the policy reads it: text, truth values, lists, no numbers; only fields that matter."""
-    data, grant = request.object, request.grant
-    asked = request.fields
-    if data.restricted and grant is not None:
-        names: Iterable[str] = dict.fromkeys((*grant.columns, *(asked or ())))
+    """The request as the policy reads it: text, truth values, lists, no numbers; only fields that matter.
+
+    What comes of the object and of the grant is made once and shared between requests: read it, never write to it.
+    """
+    data, grant, asked = request.object, request.grant, request.fields
+    if grant is None or not data.restricted:
+        names = data.names
+    elif not asked:
+        names = tuple(grant.columns)
     else:
-        names = data.by_name
-    known = [data.by_name[name] for name in names if name in data.by_name]
-    facts: dict[str, Any] = {
+        names = (*grant.columns, *asked)
+    about, own = data.policy_facts(names)
+    if grant is None or not grant.masks:
+        masks = {name: str(mask) for name, mask in own.items()}
+    else:
+        masks = {}
+        for name in about["fields"]:
+            mask = effective_mask(own.get(name), grant.masks.get(name))
+            if mask is not None:
+                masks[name] = mask.text
+    return {
         "subject": {"kind": request.subject_kind, "id": request.subject_id},
         "action": request.action,
         "channel": request.channel,
@@ -119,40 +116,13 @@ def policy_input(request: DecisionRequest) -> dict[str, Any]:
         "purpose": request.purpose,
         "purpose_class": request.purpose_class,
         "scenario": request.scenario,
-        "fields": list(asked) if asked is not None else None,
+        "fields": asked,
         "quota_exhausted": request.quota_exhausted,
         "address_allowed": grant is None or _address_allowed(grant, request.address),
-        "object": {
-            "resource_id": data.resource_id,
-            "open_attribute": data.open_attribute.value,
-            "grade": data.grade.value,
-            "has_personal_info": data.has_personal_info,
-            "shared": data.shared_from is not None,
-            "operator_uscc": data.operator_uscc,
-            "fields": {one.name: one.open_attribute.value for one in known},
-            "field_grades": {one.name: one.grade.value for one in known},
-        },
-        "masks": _masks((one.name for one in known), data, grant),
-        "grant": None,
+        "object": about,
+        "masks": masks,
+        "grant": None if grant is None else grant.policy_facts,
     }
-    if grant is not None:
-        facts["grant"] = {
-            "id": grant.id,
-            "state": str(grant.state),
-            "resource_id": grant.resource_id,
-            "columns": list(grant.columns),
-            "delivery": list(grant.delivery),
-            "purpose": grant.purpose,
-            "purpose_class": str(grant.purpose_class),
-            "scenario": grant.scenario,
-            "valid_from": stamp(grant.valid_from),
-            "valid_until": stamp(grant.valid_until),
-            "agreement": grant.agreement_id is not None,
-            "consent_of_provider": grant.consent_of_provider,
-            "risk_assessed": grant.risk_assessment_id is not None,
-            "party_usccs": list(grant.party_usccs),
-        }
-    return facts
 
 
 def _read(request: DecisionRequest, answer: Mapping[str, Any]) -> Decision:
@@ -174,12 +144,13 @@ def _obligations(request: DecisionRequest, answer: Mapping[str, Any]) -> Obligat
     if not duties.keys() <= KNOWN_DUTIES:
         raise EngineFailure("an obligation is not known")
     data, grant = request.object, request.grant
-    for name, meanings in MEANINGS:
-        if name in duties and (duties[name] not in meanings or grant is None):
+    for name, value in duties.items():
+        meanings = MEANINGS.get(name)
+        if meanings is not None and (value not in meanings or grant is None):
             raise EngineFailure(f"obligation {name} is not known")
     if duties["log_level"] not in ("summary", "full"):
         raise EngineFailure("obligation log_level is not known")
-    allowed = set(duties["columns"])
+    allowed = frozenset(duties["columns"])
     if not allowed or not allowed <= data.by_name.keys():
         raise EngineFailure("obligation columns names no or unknown columns")
     masks = {str(name): Mask.parse(mask) for name, mask in duties["masks"].items() if name in allowed}
@@ -194,25 +165,43 @@ def _obligations(request: DecisionRequest, answer: Mapping[str, Any]) -> Obligat
     )
 
 
+class _Words(dict[str, str]):
+    """Words of a denial's sentences by placeholder; those that cost something are found when a sentence has them."""
+
+    def __init__(self, request: DecisionRequest, refused: Iterable[str]) -> None:
+        super().__init__()
+        self._request, self._refused = request, frozenset(refused)
+
+    def __missing__(self, name: str) -> str:
+        word = self[name] = self._found(name)
+        return word
+
+    def _found(self, name: str) -> str:
+        request, grant, known = self._request, self._request.grant, self._request.object.by_name
+        match name:
+            case "resource_id":
+                return request.object.resource_id
+            case "grant_id":
+                return grant.id if grant else ""
+            case "channel":
+                return request.channel
+            case "purpose":
+                return request.purpose or ""
+            case "granted_purpose":
+                return grant.purpose if grant else ""
+            case "valid_from_on" | "valid_until_on":
+                return _on(grant.valid_from if name == "valid_from_on" else grant.valid_until) if grant else ""
+        names = [one for one in request.fields or () if one in self._refused and (one in known) is (name in OF_KNOWN)]
+        return ",".join(quote(one) for one in names) if name == "fields_query" else "、".join(names)
+
+
+OF_KNOWN = frozenset({"fields_refused", "fields_query"})
+"""Words that name fields which there are; ``fields_unknown`` names the others."""
+
+
 def denial(request: DecisionRequest, codes: Iterable[str], *, refused: Iterable[str] = ()) -> Decision:
     """A denial with its sentences filled from the request. ``codes`` are of the catalogue."""
-    data, grant = request.object, request.grant
-    names = [name for name in request.fields or () if name in set(refused)]
-    unknown = [name for name in names if name not in data.by_name]
-    known = [name for name in names if name in data.by_name]
-    facts = {
-        "resource_id": data.resource_id,
-        "grant_id": grant.id if grant else "",
-        "channel": request.channel,
-        "purpose": request.purpose or "",
-        "granted_purpose": grant.purpose if grant else "",
-        "valid_from_on": _on(grant.valid_from) if grant else "",
-        "valid_until_on": _on(grant.valid_until) if grant else "",
-        "fields_unknown": "、".join(unknown),
-        "fields_refused": "、".join(known),
-        "fields_query": ",".join(quote(name) for name in known),
-    }
-    reasons, next_zh, next_en = sorted_reasons(codes, facts)
+    reasons, next_zh, next_en = sorted_reasons(codes, _Words(request, refused))
     return Decision(Effect.DENY, policy_version(), reasons, next_zh=next_zh, next_en=next_en)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
@@ -13,6 +14,15 @@ from authz.pdp.bundle import PolicySet, in_force, packaged
 
 UNDEFINED = "<undefined>"
 """What the embedded engine gives for a rule without a value."""
+
+
+ANSWERS_KEPT = 4_096
+
+
+@lru_cache(maxsize=ANSWERS_KEPT)
+def _answer(text: str) -> Any:
+    """An answer from its text. Few differ, and reading them costs more than finding them; nobody writes to one."""
+    return orjson.loads(text)
 
 
 class EngineFailure(Exception):
@@ -43,13 +53,13 @@ class EmbeddedEngine:
         self._local = threading.local()
 
     def _machine(self, policy: str) -> regorus.Rvm:
-        policies = self._policies or in_force()
-        if getattr(self._local, "policies", None) is not policies:
+        policies, local = self._policies or in_force(), self._local.__dict__
+        if local.get("policies") is not policies:
             self._local.machines, self._local.policies = {}, policies
-        machine = self._local.machines.get(policy)
+        machine = local["machines"].get(policy)
         if machine is None:
             holder = policies if policy in policies.names else packaged()  # a version older than the policy
-            machine = self._local.machines[policy] = holder.machine(policy)
+            machine = local["machines"][policy] = holder.machine(policy)
         return machine
 
     def _engine(self) -> regorus.Engine:
@@ -64,7 +74,7 @@ class EmbeddedEngine:
         try:
             machine = self._machine(policy)
             machine.set_input_json(orjson.dumps(facts).decode())
-            answer = orjson.loads(machine.execute())
+            answer = _answer(machine.execute())
         except Exception as fault:  # the engine raises bare RuntimeError; whatever it is, it is no answer
             raise EngineFailure(f"{policy}: {str(fault).strip().splitlines()[-1:]}") from fault
         if not isinstance(answer, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from authz.foundation.errors import Reason
 
@@ -134,20 +133,30 @@ CATALOGUE: Mapping[str, Sentence] = {
 PRECEDENCE: Mapping[str, int] = {code: place for place, code in enumerate(CATALOGUE)}
 
 
-def sorted_reasons(codes: Iterable[str], facts: Mapping[str, Any]) -> tuple[tuple[Reason, ...], str, str]:
+OF_FIELDS: Mapping[str, str] = {
+    "fields_unknown": "fields_unknown", "fields_not_open": "fields_refused", "fields_not_granted": "fields_refused",
+}
+"""Reasons that are about fields, and the word that names them."""
+
+FIXED: Mapping[str, Reason] = {
+    code: Reason(code, sentence.zh, sentence.en)
+    for code, sentence in CATALOGUE.items() if "{" not in sentence.zh + sentence.en and code not in OF_FIELDS
+}
+"""Reasons whose sentences have no placeholder: one of each is enough."""
+
+
+def sorted_reasons(codes: Iterable[str], words: Mapping[str, str]) -> tuple[tuple[Reason, ...], str, str]:
     """Reasons in order with their sentences, and the next step of the first one in Chinese and English.
 
     Raises KeyError for a code that the catalogue lacks.
     """
     ordered = sorted(set(codes), key=PRECEDENCE.__getitem__)
-    shown = {"fields_refused", "fields_unknown"}
-    reasons = tuple(
-        Reason(
-            code, CATALOGUE[code].zh.format(**facts), CATALOGUE[code].en.format(**facts),
-            {"fields": facts[code if code in shown else "fields_refused"].split("、")}
-            if code in ("fields_unknown", "fields_not_open", "fields_not_granted") else {},
-        )
-        for code in ordered
-    )
     first = CATALOGUE[ordered[0]]
-    return reasons, first.next_zh.format(**facts), first.next_en.format(**facts)
+    reasons = tuple(FIXED.get(code) or _told(code, words) for code in ordered)
+    return reasons, first.next_zh.format_map(words), first.next_en.format_map(words)
+
+
+def _told(code: str, words: Mapping[str, str]) -> Reason:
+    sentence = CATALOGUE[code]
+    about = {"fields": words[OF_FIELDS[code]].split("、")} if code in OF_FIELDS else {}
+    return Reason(code, sentence.zh.format_map(words), sentence.en.format_map(words), about)

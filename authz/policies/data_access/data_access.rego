@@ -410,10 +410,14 @@ _granted_columns := {name |
 	is_array(input.grant.columns)
 	some name in input.grant.columns
 	input.object.fields[name] in {"unconditional", "conditional"}
-	grade := input.object.field_grades[name]
-	grade in {"important", "general-4", "general-3", "general-2", "general-1"}
-	true in {grade != "important", input.grant.risk_assessed}
+	input.object.field_grades[name] in _grades_granted[input.grant.risk_assessed]
 	not input.masks[name] == "hide"
+}
+
+# By whether the risk of important data was assessed.
+_grades_granted := {
+	true: {"important", "general-4", "general-3", "general-2", "general-1"},
+	false: {"general-4", "general-3", "general-2", "general-1"},
 }
 
 _fields_refused := _asked - _may_have
