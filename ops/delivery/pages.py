@@ -59,9 +59,10 @@ async def page(parts: DeliveryParts, request: Request, resource_id: str, query: 
             await service.limit_grant(parts, shape.permit.access)
             counted = True
         try:
-            row = await parts.lanes.fetchrow(
-                shape.sql, (*shape.params[:-1], after, holder.prefix, resource_id)
-            )
+            with parts.recorder.coming():
+                row = await parts.lanes.fetchrow(
+                    shape.sql, (*shape.params[:-1], after, holder.prefix, resource_id)
+                )
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.DatatypeMismatchError):
             row = None
         if row is not None and row["stamp"] == holder.stamp:
