@@ -41,8 +41,8 @@ test: install-dev ## 全部测试；ARGS="tests/stack -k up" 只跑一部分 / a
 test-slow: install-dev ## 慢测试 / the slow tests
 	@$(BIN)/python -m ops.stack.testrun --slow $(ARGS)
 
-leak-matrix: install-dev ## 泄露矩阵：所有接口 × 访问者 × 开放属性，附计数 / every route by every viewer, with counts
-	@$(BIN)/python -m ops.stack.testrun tests/leaks $(ARGS)
+leak-matrix: install-dev ## 泄露矩阵：所有接口、页面 × 访问者 × 开放属性，附计数 / every route and page by every viewer, with counts
+	@GOVOPEN_LEAK_FULL=1 $(BIN)/python -m ops.stack.testrun tests/leaks tests/ckanext/leaks $(ARGS)
 
 test-oracle: install-dev ## 搜索结果与 Solr 9 对照，需要 Java；ARGS=5000 问题数 / the search's answers against Solr 9, needs Java
 	@GOVOPEN_TEST_ORACLE="$(or $(ARGS),3000)" $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_oracle.py

@@ -66,6 +66,19 @@ class Book:
                 raise ValueError(f"{label} and {known.label} cannot be told apart")
         self._parts = None
 
+    def listed(self) -> list[tuple[str, str, list[str]]]:
+        """Label, text and who may know it, for a book in another process."""
+        return sorted((one.label, one.text, sorted(one.may_know)) for one in self)
+
+    def take(self, listed: Iterable[tuple[str, str, Iterable[str]]]) -> None:
+        """Look for what another process has planted."""
+        for label, text, may_know in listed:
+            halves = HALF.findall(text.encode())
+            if b"".join(halves) != text.encode():
+                self.watch(label, text, *may_know)
+            for half in halves if b"".join(halves) == text.encode() else ():
+                self._of_half[half] = Canary(label, text, frozenset(may_know))
+
     def found(self, answer: bytes) -> set[Canary]:
         """The canaries in an answer, also inside archives, columnar files and base64."""
         if self._parts is None:
@@ -76,9 +89,10 @@ class Book:
             found.update(self._of_part[hit] for hit in self._parts.findall(form))
         return found
 
-    def leaks(self, viewer: str, answer: bytes) -> list[str]:
-        """Labels of what this viewer was told and may not know."""
+    def leaks(self, viewer: str, answer: bytes, said: bytes = b"") -> list[str]:
+        """Labels of what this viewer was told and may not know; what the viewer said in the question is not told."""
         found = self.found(answer)
+        found -= self.found(said) if found and said else set()
         self.told[viewer].update(one.label for one in found)
         return sorted(one.label for one in found if viewer not in one.may_know)
 

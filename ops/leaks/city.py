@@ -14,14 +14,9 @@ from authz import AuditEntry, DataObject, DecisionRequest, Runtime, new_id, obje
 from authz.decision_log import facts_of
 from ops import testing
 from ops.leaks.canaries import Book
+from ops.leaks.viewers import ATTRIBUTES
 from ops.testing import Granted
 
-ATTRIBUTES = ("unconditional", "conditional", "closed")
-GRANTEES = ("live", "expired", "revoked", "suspended", "over_quota")
-VIEWERS = ("anonymous", "stranger", "other_enterprise", "other_editor", *GRANTEES, "owner")
-CONTROLS = ("live", "owner")
-PARTIES = (*GRANTEES, "other_enterprise")
-"""Viewers who act for an enterprise of their own."""
 MONTH = date(2026, 11, 1)
 REGION = "330100"
 
@@ -94,14 +89,15 @@ def rows_of(book: Book, attribute: str) -> list[tuple[Any, ...]]:
     return rows
 
 
-async def publish(runtime: Runtime, city: City) -> None:
+async def publish(runtime: Runtime, city: City, resource_ids: Mapping[str, str] | None = None) -> None:
     """The three objects, as a catalogue would have told of them; an open one has a closed field nonetheless."""
+    named = resource_ids or {}
     for attribute in ATTRIBUTES:
         grade = {"unconditional": "general-1", "conditional": "general-3", "closed": "general-4"}[attribute]
         city.objects[attribute] = await testing.publish(
             runtime,
             testing.data_object(
-                new_id("res"),
+                named.get(attribute) or new_id("res"),
                 FIELDS,
                 open_attribute=attribute,
                 grade=grade,

@@ -8,7 +8,8 @@ import asyncpg
 
 from authz import AuditEntry, Runtime, new_id
 from ops import testing
-from ops.leaks.city import ATTRIBUTES, GRANTEES, PARTIES, City, grant, insert, load, party_of, update
+from ops.leaks.city import City, grant, insert, load, party_of, update
+from ops.leaks.viewers import ATTRIBUTES, GRANTEES, PARTIES
 
 
 async def enterprise(runtime: Runtime, city: City, viewer: str, user_id: str, user_name: str) -> None:

@@ -327,6 +327,18 @@ async def test_head_decides_and_is_not_metered(
     assert await usage.events(pool, [granted.id]) == []
 
 
+async def test_head_of_a_used_up_quota_is_refused_as_its_get_is(
+    client: httpx.AsyncClient, data: DataObject, runtime: Runtime
+) -> None:
+    granted = await testing.issue_grant(runtime, data, ["uscc"], quota={"rows_month": 5})
+    address = f"/data/v1/{data.resource_id}"
+    assert (await client.get(address, params={"limit": "5"}, headers=granted.headers)).status_code == 200
+    got, head = await client.get(address, headers=granted.headers), await client.head(address, headers=granted.headers)
+    assert (got.status_code, got.json()["code"]) == (429, "quota_exhausted")
+    assert (head.status_code, head.headers["retry-after"]) == (429, got.headers["retry-after"])
+    assert (await client.get(f"{address}/files", headers=granted.headers)).status_code == 200
+
+
 async def test_schema_tells_the_masks_and_never_where_the_rows_are(
     client: httpx.AsyncClient, data: DataObject, granted: Granted
 ) -> None:

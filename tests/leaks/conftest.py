@@ -17,8 +17,9 @@ from ops.audit import PostgresAuditLog
 from ops.delivery import close_delivery
 from ops.leaks import report
 from ops.leaks.canaries import Book
-from ops.leaks.city import PARTIES, City, grant, publish
+from ops.leaks.city import City, grant, publish
 from ops.leaks.papers import plant
+from ops.leaks.viewers import PARTIES
 from ops.runtime import load_signing_key
 
 SITE_URL = "http://govopen.test"

@@ -16,9 +16,10 @@ from licensing.testing import a_uscc
 from ops.app import build_app
 from ops.delivery.formats import FORMATS
 from ops.delivery.routes import RowsRoute
-from ops.leaks.city import ATTRIBUTES, CONTROLS, GRANTEES, VIEWERS, City, party_of
+from ops.leaks.city import City, party_of
 from ops.leaks.report import Tally
 from ops.leaks.service_routes import Route, filled, plainly, registered
+from ops.leaks.viewers import ATTRIBUTES, CONTROLS, GRANTEES, VIEWERS
 
 ROUTES = registered()
 IN_ORDER = sorted(

@@ -15,7 +15,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan import authz, model
 from ckan.lib import helpers
-from ckanext.govopen import guards
+from ckanext.govopen import guards, outbox
 from ckanext.govopen.guards import sees_all as trusted
 
 Context = dict[str, Any]
@@ -38,8 +38,10 @@ def chained() -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {
         "format_autocomplete": format_autocomplete, "member_list": member_list, "tag_autocomplete": tag_autocomplete,
         "tag_list": tag_list, "tag_search": tag_search, "tag_show": tag_show, "user_autocomplete": user_autocomplete,
-        "user_show": user_show, "package_collaborator_list": package_collaborator_list,
+        "user_show": user_show,
     }
+    for verb in ("list", "create", "delete"):
+        found[f"package_collaborator_{verb}"] = _collaborating(f"package_collaborator_{verb}")
     for name in ("organization_show", "group_show"):
         found[name] = _without_facts(name)
     if p.plugin_loaded("activity"):
@@ -241,10 +243,13 @@ def _without_facts(name: str) -> Callable[..., Any]:
     return tk.chained_action(tk.side_effect_free(show))
 
 
-@tk.chained_action
-@tk.side_effect_free
-def package_collaborator_list(next_action: Action, context: Context, data_dict: DataDict) -> Any:
-    """Where there are no collaborators CKAN's own refusal ends in an error of the server."""
-    if not tk.asbool(tk.config.get("ckan.auth.allow_dataset_collaborators")):
-        raise tk.NotAuthorized(tk._("Dataset collaborators not enabled"))
-    return next_action(context, data_dict)
+def _collaborating(name: str) -> Callable[..., Any]:
+    def collaborating(next_action: Action, context: Context, data_dict: DataDict) -> Any:
+        """Where there are no collaborators CKAN's own refusal ends in an error of the server."""
+        if not tk.asbool(tk.config.get("ckan.auth.allow_dataset_collaborators")):
+            raise tk.NotAuthorized(tk._("Dataset collaborators not enabled"))
+        with outbox.acting(context.get("user")):
+            return next_action(context, data_dict)
+
+    collaborating.__name__ = name
+    return tk.chained_action(tk.side_effect_free(collaborating) if name.endswith("list") else collaborating)

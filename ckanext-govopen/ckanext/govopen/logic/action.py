@@ -25,7 +25,7 @@ ATTRIBUTED = (
     "package_delete", "dataset_purge", "organization_create", "organization_update", "organization_patch",
     "organization_delete", "organization_purge", "group_create", "group_update", "group_delete", "group_purge",
     "member_create", "member_delete", "organization_member_create", "organization_member_delete",
-    "group_member_create", "group_member_delete", "package_collaborator_create", "package_collaborator_delete",
+    "group_member_create", "group_member_delete",
     "bulk_update_private", "bulk_update_public", "bulk_update_delete", "user_delete",
     "api_token_create", "api_token_revoke", "resource_delete", "resource_create", "resource_update",
 )

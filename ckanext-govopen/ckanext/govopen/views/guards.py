@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from ckan import model
 from ckanext.govopen import figures, sealing
 from ckanext.govopen.text import unstorable
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
+from werkzeug.exceptions import Forbidden, NotFound
 
 blueprint = Blueprint("govopen_guards", __name__)
 log = logging.getLogger(__name__)
@@ -84,6 +85,15 @@ def refuse_history() -> Any:
         except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError):
             return tk.abort(404, tk._("There is no such page."))
     return None
+
+
+@blueprint.app_errorhandler(tk.NotAuthorized)
+@blueprint.app_errorhandler(tk.ObjectNotFound)
+def refused(problem: Exception) -> Any:
+    """Some of CKAN's views let a refusal through, which would end as an error of the server."""
+    denied = isinstance(problem, tk.NotAuthorized)
+    told = Forbidden(tk._("Access denied")) if denied else NotFound(tk._("There is no such page."))
+    return current_app.handle_http_exception(told)
 
 
 @blueprint.after_app_request

@@ -1,0 +1,100 @@
+"""The service with a planted city, for the matrix of CKAN, which is another process.
+
+``python -m ops.leaks.serve --database URL --redis URL --site-url URL --token-key FILE --signing-key FILE --port N``
+migrates an empty database and serves. Each line of JSON that it reads is answered by one:
+``{"organisation_id", "people": {viewer: [user id, name]}, "resources": {attribute: resource id}}`` plants everything
+about these and gives ``{"canaries": [[label, text, [viewer]]], "ids": [[kind, viewer, attribute, id]]}``. It ends when
+its input does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import redis.asyncio
+import uvicorn
+
+from authz import CkanIdentities, FixedClock, Runtime, Settings, open_pool
+from ops.app import build_app
+from ops.audit import PostgresAuditLog
+from ops.database import upgrade
+from ops.delivery import close_delivery
+from ops.leaks.canaries import Book
+from ops.leaks.city import City, publish
+from ops.leaks.papers import plant
+from ops.runtime import load_signing_key
+
+NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+
+async def planted(runtime: Runtime, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Plant a city around the people and resources of a CKAN."""
+    city = City(Book(), wanted["organisation_id"])
+    await publish(runtime, city, wanted["resources"])
+    await plant(runtime, city, {viewer: (found[0], found[1]) for viewer, found in wanted["people"].items()})
+    return {"canaries": city.book.listed(), "ids": [[*place, found] for place, found in city.ids.items()]}
+
+
+async def answer_lines(runtime: Runtime) -> None:
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(await planted(runtime, json.loads(line))), flush=True)
+
+
+async def serve(given: argparse.Namespace) -> None:
+    settings = Settings(
+        database_url=given.database,
+        datastore_url=None,
+        redis_url=given.redis,
+        site_url=given.site_url,
+        ckan_url="http://127.0.0.1:9",
+        token_public_key_file=given.token_key,
+        signing_key_file=given.signing_key,
+        demo=False,
+    )
+    clock = FixedClock(NOW)
+    identities = CkanIdentities(settings.token_public_key_file, given.site_url, settings.ckan_url)
+    client = redis.asyncio.Redis.from_url(given.redis)
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await open_pool(given.database)
+        stack.push_async_callback(pool.close)
+        runtime = Runtime(
+            settings=settings,
+            pool=pool,
+            datastore=pool,
+            redis=client,
+            clock=clock,
+            audit=PostgresAuditLog(clock),
+            identities=identities,
+            signing_key=load_signing_key(settings.signing_key_file),
+            extras={},
+        )
+        for close in (client.aclose, identities.close):
+            stack.push_async_callback(close)
+        server = uvicorn.Server(
+            uvicorn.Config(build_app(runtime), host="127.0.0.1", port=given.port, log_level="error", lifespan="off")
+        )
+        serving = asyncio.create_task(server.serve())
+        await answer_lines(runtime)
+        server.should_exit = True
+        await serving
+        await close_delivery(runtime)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m ops.leaks.serve", description=(__doc__ or "").split("\n")[0])
+    for name in ("database", "redis", "site-url", "token-key", "signing-key"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    given = parser.parse_args()
+    upgrade(given.database)
+    asyncio.run(serve(given))
+
+
+if __name__ == "__main__":
+    main()

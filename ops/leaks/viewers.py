@@ -1,0 +1,33 @@
+"""Who asks in the matrix, and the open attributes of what they ask about."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Sequence
+
+ATTRIBUTES = ("unconditional", "conditional", "closed")
+GRANTEES = ("live", "expired", "revoked", "suspended", "over_quota")
+VIEWERS = ("anonymous", "stranger", "other_enterprise", "other_editor", *GRANTEES, "owner")
+CONTROLS = ("live", "owner")
+PARTIES = (*GRANTEES, "other_enterprise")
+"""Viewers who act for an enterprise of their own."""
+SIGNED = ("stranger", "other_enterprise", *GRANTEES)
+"""Viewers who are all the same to CKAN; the service behind it tells them apart."""
+FULL = os.environ.get("GOVOPEN_LEAK_FULL") == "1"
+"""Whether everybody asks everything; else one of each kind, in turn."""
+
+
+def turn(*words: str) -> int:
+    """A number that is the same in every run and differs from question to question."""
+    return zlib.crc32(" ".join(words).encode())
+
+
+def askers(*words: str) -> tuple[str, ...]:
+    """Who asks a question of CKAN: everybody, or one of each kind."""
+    return VIEWERS if FULL else ("anonymous", SIGNED[turn(*words) % len(SIGNED)], "other_editor", "owner")
+
+
+def some(whole: Sequence[str], *words: str) -> tuple[str, ...]:
+    """The first, and of the others all or one in turn."""
+    return tuple(whole) if FULL else (whole[0], whole[1:][turn(*words) % len(whole[1:])])
