@@ -33,6 +33,8 @@ NGRAM_MIN, NGRAM_MAX = 2, 10
 INITIALS_MAX = 6
 MAX_TERM_BYTES = 32_766
 """Lucene's longest term; a longer one is not indexed."""
+KEPT_RUNS, LONGEST_KEPT = 6_000, 120
+"""Runs of Chinese whose words are remembered, and the characters of the longest."""
 
 CJK = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3105-\u312f\u31f0-\u31ff"
@@ -52,7 +54,8 @@ WEAK_WORDS = _PASSED["weak"]
 """Words that a document need not have when it has the others; one that has them is the better."""
 
 _STEMMER = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.stemmer("english")).build()
-
+_NO_SUFFIX = frozenset("abfhjkopquvwxz0123456789")
+"""Characters that no English suffix ends in: such words stay as they are."""
 
 Terms = tuple[tuple[int, str], ...]
 """Index terms with their offsets, to be found in sequence."""
@@ -87,6 +90,8 @@ class Piece:
 
 def stem(word: str) -> str:
     """Snowball English, as the schema's SnowballPorterFilter."""
+    if (len(word) < 3 or word[-1] in _NO_SUFFIX) and word[:1] != "'":
+        return word
     found = _STEMMER.analyze(word)
     return found[0] if found else word
 
@@ -99,7 +104,7 @@ def fold(word: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=20_000)
 def _finish(word: str, stemmed: bool) -> str:
     """What both text types do to a part: lower case, then stem and fold (``text``) or nothing (general)."""
     lowered = word.lower()
@@ -171,9 +176,7 @@ def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:
 def run_texts(run: str, kind: Kind) -> tuple[str, str]:
     """A normalized run of one script: its words and its sequence, each joined by spaces."""
     if _IS_CJK.match(run):
-        chars = GRAM + _BETWEEN.join(run)
-        pairs = "".join([f"{GRAM}{left}{right} " for left, right in pairwise(run)])
-        return f"{' '.join(LEXICON.cut_for_search(run))} {chars}", f"{pairs}{GRAM}{run[-1]}"
+        return _cjk_run(run) if len(run) <= LONGEST_KEPT else _cjk_texts(run)
     parts, joined = _latin(run, kind)
     if len(run) > MAX_TERM_BYTES // 4:
         joined = tuple(term for term in joined if len(term.encode()) <= MAX_TERM_BYTES)
@@ -182,6 +185,16 @@ def run_texts(run: str, kind: Kind) -> tuple[str, str]:
         return " ".join((*words, *joined)), " ".join(parts)
     sequence = " ".join(parts)
     return (f"{sequence} {' '.join(joined)}" if joined else sequence), sequence
+
+
+def _cjk_texts(run: str) -> tuple[str, str]:
+    chars = GRAM + _BETWEEN.join(run)
+    pairs = "".join([f"{GRAM}{left}{right} " for left, right in pairwise(run)])
+    return f"{' '.join(LEXICON.cut_for_search(run))} {chars}", f"{pairs}{GRAM}{run[-1]}"
+
+
+_cjk_run = lru_cache(maxsize=KEPT_RUNS)(_cjk_texts)
+"""A run that was cut is not cut anew for another type of text or beside other script."""
 
 
 def gram_text(text: str) -> str:
@@ -328,9 +341,8 @@ def reading_terms(text: str) -> tuple[list[str], list[str]]:
             if _IS_CJK.match(run):
                 found = pinyin.readings(run)
                 syllables += found
-                letters = "".join(reading[0] for reading in found)
-                for at in range(len(letters) - 1):
-                    starts[letters[at : at + INITIALS_MAX]] = None
+                letters = "".join([reading[0] for reading in found])
+                starts.update(dict.fromkeys([letters[at : at + INITIALS_MAX] for at in range(len(letters) - 1)]))
             else:
                 syllables.append(run)
     return syllables, list(starts)

@@ -29,6 +29,7 @@ from ops.search.generation import Change, Generation, Step
 from ops.search.places import Places
 from ops.search.rebuild import Rebuild
 from ops.search.store import Store
+from ops.search.values import Values
 
 __all__ = ["Change", "Engine", "Snapshot"]
 
@@ -56,8 +57,13 @@ class Snapshot:
     searcher: Any
     generation: int
     store: Store
+    values: Values
+    sequence: int
+    """Of the last change that the snapshot may hold."""
     kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What requests worked out of it and others may use again; goes when the snapshot does."""
+    filters: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What the texts of filters mean, with what each takes of a request's budget."""
 
 
 @dataclass(slots=True)
@@ -271,7 +277,8 @@ class Engine:
         """Make everything written so far visible to new snapshots."""
         self.current.commit()
         self._number += 1
-        self._snapshot = Snapshot(self.current.searcher(), self._number, self.store)
+        current = self.current
+        self._snapshot = Snapshot(current.searcher(), self._number, current.store, current.values, current.sequence)
 
     def _tidy(self) -> None:
         """When idle: commit what nobody committed, save how far the index is, drop rows no reader can need."""

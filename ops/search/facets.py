@@ -1,11 +1,13 @@
 """Term facets: counts of a field's values among the hits, in Solr's flat lists.
 
-Fields with a column are counted all together in one pass over the hits. The others (texts, dates, numbers, fields of
+Fields with a column are counted all together in one pass over the hits; when there are few, by the values that are
+kept for their numbers (``values.py``), which asks the index nothing more. The others (texts, dates, numbers, fields of
 which hardly two documents share a value) are counted by walking their terms. Both count exactly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from tantivy import Query
 
 from ops.search.analysis import GRAM
 from ops.search.errors import SearchFault, unsupported
-from ops.search.fields import COUNTED, COUNTED_MARK, EXACT, SEP, clean_name, is_counted, place_of
+from ops.search.fields import COUNTED, COUNTED_MARK, EXACT, SEP, SEQUENCE, clean_name, is_counted, place_of
 from ops.search.schema import Kind, field_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ EVERY = 1_000_000_000
 MAX_VALUES = 60_000
 """Values that one pass over columns gives back; who asks for more has them counted by their terms."""
 
+FEW = 2_000
+"""Hits that are counted by the values of their numbers."""
 KEPT = 400
 """Counts that a snapshot keeps: other pages and other orders of the same search have the same ones."""
 UNRELATED = frozenset({"sort", "start", "rows", "fl", "wt"})
@@ -58,26 +62,34 @@ class Wish:
         return self.offset + self.limit
 
 
-def begin(select: Select, query: Query) -> Future[dict[str, Any]]:
-    """Start counting while the hits are looked for: both take about as long, and neither holds the other up."""
-    return _pool.submit(_remembered, select, query)
+class Counting:
+    """The counts of one search. Those of many hits begin while the hits are looked for: both take about as long."""
+
+    def __init__(self, select: Select, query: Query, *, many: bool) -> None:
+        self._select = select
+        self._query = query
+        self._future: Future[dict[str, Any]] | None = None
+        asked = [(name, values) for name, values in select.parameters.items() if name not in UNRELATED]
+        lasting = not any("NOW" in value for _, values in asked for value in values)
+        self._key = ("facets", repr(sorted(asked))) if lasting else None
+        self._found: dict[str, Any] | None = select.snapshot.kept.get(self._key) if self._key else None
+        names = [name for name in select.parameters.get("facet.field", []) if is_counted(name)]
+        self._known = select.snapshot.values.ready(names, select.snapshot.sequence)
+        if self._found is None and (many or not self._known):
+            self._future = _pool.submit(counts, select, query)
+
+    def result(self, hits: Sequence[tuple[Any, Any]] | None) -> dict[str, Any]:
+        """``hits`` are all hits as (anything, address), when they are few enough to be known."""
+        found = self._found
+        if found is None:
+            found = self._future.result() if self._future else counts(self._select, self._query, hits)
+            kept = self._select.snapshot.kept
+            if self._key is not None and len(kept) < KEPT:
+                kept[self._key] = found
+        return found
 
 
-def _remembered(select: Select, query: Query) -> dict[str, Any]:
-    asked = [(name, values) for name, values in select.parameters.items() if name not in UNRELATED]
-    if any("NOW" in value for _, values in asked for value in values):
-        return counts(select, query)
-    kept = select.snapshot.kept
-    key = ("facets", repr(sorted(asked)))
-    found: dict[str, Any] | None = kept.get(key)
-    if found is None:
-        found = counts(select, query)
-        if len(kept) < KEPT:
-            kept[key] = found
-    return found
-
-
-def counts(select: Select, query: Query) -> dict[str, Any]:
+def counts(select: Select, query: Query, hits: Sequence[tuple[Any, Any]] | None = None) -> dict[str, Any]:
     """``facet_counts`` of an answer."""
     names = select.parameters.get("facet.field", [])
     if len(names) > MAX_FACETS:
@@ -88,7 +100,9 @@ def counts(select: Select, query: Query) -> dict[str, Any]:
         _wish(select, name) for name in dict.fromkeys(names)
         if clean_name(name) and field_of(name).kind is not Kind.STORED
     ]
-    in_columns = _by_columns(select, query, [wish for wish in wishes if is_counted(wish.name)])
+    in_columns = _of_hits(select, wishes, hits) if hits is not None else {}
+    left = [wish for wish in wishes if is_counted(wish.name) and wish.name not in in_columns]
+    in_columns.update(_by_columns(select, query, left))
     fields: dict[str, list[Any]] = {name: [] for name in names}
     for wish in wishes:
         found = in_columns.get(wish.name)
@@ -118,6 +132,17 @@ def _wish(select: Select, name: str) -> Wish:
         name, limit, max(0, _whole(option("offset", "0"), "offset")), _whole(option("mincount", "0"), "mincount"),
         order in ("count", "true"), option("prefix", ""), option("missing", "false") == "true",
     )
+
+
+def _of_hits(select: Select, wishes: list[Wish], hits: Sequence[tuple[Any, Any]]) -> dict[str, Pairs]:
+    """Values with their counts of fields that are kept with the documents' numbers."""
+    numbers = select.snapshot.searcher.fast_field_values(SEQUENCE, [address for _, address in hits])
+    found = {}
+    for wish in wishes:
+        pairs = select.snapshot.values.count(wish.name, numbers) if is_counted(wish.name) else None
+        if pairs is not None:
+            found[wish.name] = pairs
+    return found
 
 
 def _by_columns(select: Select, query: Query, wishes: list[Wish]) -> dict[str, Pairs]:
@@ -168,7 +193,10 @@ def _flat(select: Select, query: Query, wish: Wish, pairs: Pairs) -> list[Any]:
         place, prefix = place_of(wish.name)
         for term, _ in _plain(searcher.terms_with_prefix(place, prefix + wish.prefix, select.visible()), prefix):
             found.setdefault(term, 0)
-    pairs = [(term, count) for term, count in found.items() if count >= wish.minimum]
+    least = wish.minimum
+    if wish.by_count and 0 < wish.limit < len(found) - wish.offset:
+        least = max(least, sorted(found.values(), reverse=True)[wish.offset + wish.limit - 1])
+    pairs = [(term, count) for term, count in found.items() if count >= least]
     pairs.sort(key=(lambda pair: (-pair[1], pair[0].encode())) if wish.by_count else (lambda pair: pair[0].encode()))
     pairs = pairs[wish.offset :] if wish.limit < 0 else pairs[wish.offset : wish.offset + wish.limit]
     flat: list[Any] = [item for pair in pairs for item in pair]

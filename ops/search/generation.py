@@ -20,9 +20,10 @@ from typing import Any
 from tantivy import Document, Index, Query
 
 from ops.search import health
-from ops.search.documents import Prepared, to_index
+from ops.search.documents import Prepared, texts, to_index
 from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
 from ops.search.store import Store, salvage, unpack_head
+from ops.search.values import Values
 
 log = logging.getLogger("ops.search")
 
@@ -73,6 +74,7 @@ class Generation:
         self.committed_at = time.monotonic()
         self._aside = False
         self.store = self._open_store(folder / "documents.sqlite")
+        self.values = Values(self.store, texts)
         self._open_index(folder / "index")
         if self._aside:
             self.mark_incomplete()
@@ -142,6 +144,7 @@ class Generation:
             with self.transaction():
                 self.store.set_meta("indexed", str(self.indexed))
                 self.store.set_meta("ended_in_order", "1")
+        self.values.close()
         self.store.close()
 
     # -- catching up -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ either, and a query finds both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -95,15 +95,11 @@ _run = lru_cache(KEPT_RUNS)(analysis.run_texts)
 
 
 def _cut(text: str, kind: Kind) -> Cut:
-    words: list[str] = []
-    sequence: list[str] = []
-    for run in _RUNS.findall(normalize(text)):
-        found, ordered = _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
-        if found:
-            words.append(found)
-        if ordered:
-            sequence.append(ordered)
-    return " ".join(words), " ".join(sequence)
+    cuts = [
+        _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
+        for run in _RUNS.findall(normalize(text))
+    ]
+    return " ".join([found for found, _ in cuts if found]), " ".join([ordered for _, ordered in cuts if ordered])
 
 
 _value, _lately = lru_cache(KEPT_VALUES)(_cut), lru_cache(KEPT_LATELY)(_cut)
@@ -114,33 +110,47 @@ def cut(text: str, kind: Kind) -> Cut:
     return _value(text, kind) if len(text) <= LONGEST_VALUE else _lately(text, kind)
 
 
+def _marked(text: str, target: Target) -> Cut:
+    """One value for a field that shares its place with others: each term with the field's name."""
+    found, ordered = cut(text, target.kind)
+    between = " " + target.prefix
+    return (
+        target.prefix + found.replace(" ", between) if found else "",
+        target.prefix + ordered.replace(" ", between) if ordered else "",
+    )
+
+
+_marked_value = lru_cache(KEPT_VALUES)(_marked)
+
+
 class Postings:
-    """Collects the terms of one document."""
+    """Collects the terms of one document. Each of its fields is added once."""
 
     def __init__(self) -> None:
-        self._exact: dict[str, None] = {}
+        self._exact: list[str] = []
         self._counted: dict[str, list[str]] = {}
         self._values: dict[Target, dict[str, None]] = {}
         """A text that a field holds more than once counts once."""
 
-    def add(self, plan: Plan, values: list[str]) -> None:
+    def add(self, plan: Plan, values: Sequence[str]) -> None:
         if plan.exact is not None:
-            self._exact[plan.marker] = None
-            kept = []
-            for text in values:
-                term = plan.exact + text
-                if term not in self._exact and (len(term) < SHORT or fits(term)):
-                    self._exact[term] = None
-                    kept.append(COUNTED_MARK + text)
+            self._exact.append(plan.marker)
+            prefix = plan.exact
+            if len(values) > 1:
+                values = list(dict.fromkeys(values))
+            room = SHORT - len(prefix)
+            kept = [text for text in values if len(text) < room or fits(prefix + text)]
+            self._exact += [prefix + text for text in kept]
             if plan.counted is not None and kept:
-                self._counted[plan.counted] = kept
+                self._counted[plan.counted] = [COUNTED_MARK + text for text in kept]
         for target in plan.targets:
             found = self._values.get(target)
             if found is None:
                 self._values[target] = dict.fromkeys(values)
-                self._exact[target.marker] = None
+                self._exact.append(target.marker)
             else:
-                found.update(dict.fromkeys(values))
+                for text in values:
+                    found[text] = None
 
     def document(self) -> Document:
         places: dict[str, tuple[list[str], list[list[str]]]] = {}
@@ -153,7 +163,7 @@ class Postings:
             if into is None:
                 into = places[target.place] = ([], [[]])
             _collect(target, values, *into)
-        document = Document(**{EXACT: list(self._exact)})
+        document = Document(**{EXACT: self._exact})
         document.add_json(COUNTED, self._counted)
         for place, (words, spans) in places.items():
             document.add_text(place, " ".join(words))
@@ -169,13 +179,13 @@ class Postings:
 
 def _collect(target: Target, values: Iterable[str], words: list[str], spans: list[list[str]]) -> None:
     """Terms of a field's values; each value is a span of its own where a phrase could run from one into the next."""
-    prefix = target.prefix
-    apart = not prefix
+    kind, marked = target.kind, bool(target.prefix)
+    apart = not marked
     for value in values:
-        found, ordered = cut(value, target.kind)
-        if prefix:
-            found = prefix + found.replace(" ", " " + prefix) if found else ""
-            ordered = prefix + ordered.replace(" ", " " + prefix) if ordered else ""
+        if len(value) <= LONGEST_VALUE:
+            found, ordered = _marked_value(value, target) if marked else _value(value, kind)
+        else:
+            found, ordered = _marked(value, target) if marked else _lately(value, kind)
         if found:
             words.append(found)
         if ordered:

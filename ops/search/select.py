@@ -5,13 +5,13 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tantivy import Occur as TOccur
 from tantivy import Query
 
-from ops.search import dismax, facets
+from ops.search import analysis, dismax, facets
 from ops.search.assist import Assist
 from ops.search.boosting import UNIT, Boosts, Table, boosted
 from ops.search.budget import Budget
@@ -33,6 +33,8 @@ REFUSED = (
     "stream.body", "collapse",
 )
 """Parameters that would change the answer and that this service does not speak: refused, never ignored."""
+MAX_KEPT = 2_000
+"""Filters that a snapshot remembers."""
 BY_SCORE = Key(By.SCORE, "score", "", True)
 _FL_NAME = re.compile(r"^[^\s()\[\]{}:'\"!]+$")
 
@@ -47,6 +49,7 @@ class Select:
         self.now = engine.clock()
         self._budget = Budget()
         self._main = Main(Query.empty_query(), True)
+        self._filters: list[tuple[TOccur, Query]] | None = None
 
     def answer(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -59,15 +62,16 @@ class Select:
         if main.constant:
             keys = [key for key in keys if key.by is not By.SCORE]
         rescore = self._rescore if main.boosts else None
-        counting = facets.begin(self, query) if truth(self.parameters, "facet") else None
-        sorter = Sorter(self.engine.schema, searcher, self._values, rescore)
+        counting = facets.Counting(self, query, many=self._many(main)) if truth(self.parameters, "facet") else None
+        ahead = None if counting is None else facets.FEW
+        sorter = Sorter(self.engine.schema, searcher, self._values, rescore, ahead)
         hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
         total = sorter.total
         assist = Assist(self, main.text, main.node, main.shape)
         other = assist.forgive(main.query, total) if last(self.parameters, "forgive") != "false" else None
         if other is not None:
             query = self._filtered(other)
-            sorter = Sorter(self.engine.schema, searcher, self._values, rescore)
+            sorter = Sorter(self.engine.schema, searcher, self._values, rescore, ahead)
             hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
             total = sorter.total
         wanted = self._wanted()
@@ -81,7 +85,9 @@ class Select:
             "responseHeader": {"status": 0, "QTime": 0}, "response": response,
         }
         if counting is not None:
-            result["facet_counts"] = counting.result() if other is None else facets.counts(self, query)
+            result["facet_counts"] = (
+                counting.result(sorter.all) if other is None else facets.counts(self, query, sorter.all)
+            )
         result.update(assist.answer(hits, total if other is None else 0))
         result["responseHeader"]["QTime"] = int((time.perf_counter() - began) * 1000)
         return result
@@ -113,19 +119,38 @@ class Select:
         node = parse_with_locals(text, conjunction=compiler.conjunction)
         return compiler.query(node), node
 
+    def _many(self, main: Main) -> bool:
+        """Will there be many hits? A guess by how frequent the rarest word is; it decides when counting begins."""
+        words = analysis.query_words(main.text)[:4] if main.shape is not None and len(main.text) < 100 else []
+        searcher, place = self.snapshot.searcher, self.default_field
+        if not words or not field_of(place).own:
+            return main.constant or main.shape is None
+        return min(int(searcher.doc_freq(place, word)) for word in words) > facets.FEW
+
     def visible(self) -> Query:
         """Everything that the filters let through, whatever is searched for."""
         return self._filtered(Query.all_query())
 
     def _filtered(self, main: Query) -> Query:
         """The main query under every filter; filters do not score."""
-        filters = [text for text in self.parameters.get("fq", []) if text.strip()]
-        if not filters:
-            return main
-        clauses = [(TOccur.Must, main)]
-        for text in filters:
-            clauses.append((TOccur.Must, Query.const_score_query(self.lucene(text)[0], 0.0)))
-        return Query.boolean_query(clauses)
+        if self._filters is None:
+            texts = [text for text in self.parameters.get("fq", []) if text.strip()]
+            self._filters = [(TOccur.Must, self._filter(text)) for text in texts]
+        return Query.boolean_query([(TOccur.Must, main), *self._filters]) if self._filters else main
+
+    def _filter(self, text: str) -> Query:
+        """One filter; what a text means is remembered for as long as nothing is written."""
+        key = (text, self.default_field, last(self.parameters, "q.op", "OR").upper())
+        kept = self.snapshot.filters
+        found: tuple[Query, int] | None = kept.get(key)
+        if found is not None:
+            self._budget.spend(found[1])
+            return found[0]
+        before = self._budget.left
+        query = Query.const_score_query(self.lucene(text)[0], 0.0)
+        if len(kept) < MAX_KEPT and len(text) < 2_000 and "NOW" not in text:
+            kept[key] = (query, before - self._budget.left)
+        return query
 
     # -- for assistance ----------------------------------------------------------------------------------
 
@@ -210,7 +235,7 @@ class Select:
         sequences = self.snapshot.searcher.fast_field_values(SEQUENCE, [hit.address for hit in hits])
         heads = self.snapshot.store.heads(sequences)
         globs = [name for name in wanted if "*" in name or "?" in name]
-        names = set(wanted)
+        names = dict.fromkeys(wanted)
         big = [name for name in BIG_FIELDS if name in names or any(fnmatch.fnmatchcase(name, g) for g in globs)]
         bigs = self.snapshot.store.bigs(sequences, big) if big else {}
         documents = []
@@ -228,11 +253,11 @@ class Select:
         return documents
 
 
-def _stored(head: dict[str, Any], names: set[str], globs: list[str]) -> dict[str, Any]:
+def _stored(head: dict[str, Any], names: Collection[str], globs: list[str]) -> dict[str, Any]:
     """The stored fields of a document that were asked for, in the shapes that Solr gives them."""
-    full = dict(head)
+    full = dict(head) if globs else {name: head[name] for name in names if name in head}
     for source, copy in (("title", "title_ngram"), ("name", "name_ngram")):
-        if source in head:
+        if source in head and (globs or copy in names):
             full.setdefault(copy, head[source])
     document: dict[str, Any] = {}
     for name, value in full.items():

@@ -101,20 +101,25 @@ class Sorter:
 
     def __init__(
         self, schema: Schema, searcher: Any, value_of: Callable[[Sequence[int], str], dict[int, str]],
-        rescore: Rescore | None = None,
+        rescore: Rescore | None = None, ahead: int | None = None,
     ) -> None:
+        self._ahead = AHEAD if ahead is None else ahead
         self._rescore = rescore
         self._schema = schema
         self._searcher = searcher
         self._value_of = value_of
         self.total = -1
         """Hits of the outermost query, known after ``window``."""
+        self.all: list[tuple[Any, Any]] | None = None
+        """All of them as (anything, address), when they came with the first look."""
 
     def _search(self, query: Query, limit: int, **options: Any) -> tuple[list[tuple[Any, Any]], int]:
         found = self._searcher.search(query, max(1, limit), **options)
+        hits, count = found.hits, found.count
         if self.total < 0:
-            self.total = found.count
-        return found.hits, found.count
+            self.total = count
+            self.all = hits if len(hits) == count else None
+        return hits, count
 
     def window(self, query: Query, keys: Sequence[Key], start: int, stop: int) -> list[Hit]:
         """Hits from ``start`` to ``stop`` in the order of the keys."""
@@ -133,7 +138,7 @@ class Sorter:
 
     def _by_column(self, query: Query, key: Key, rest: Sequence[Key], start: int, stop: int) -> list[Hit]:
         order = TOrder.Desc if key.descending else TOrder.Asc
-        ahead = 0 if key is ARRIVAL else AHEAD
+        ahead = 0 if key is ARRIVAL else self._ahead
         hits, total = self._search(query, stop + ahead, order_by_field=key.column, order=order)
         if key is ARRIVAL:
             return [Hit(address) for _, address in hits[start:stop]]
@@ -194,7 +199,7 @@ class Sorter:
         if self._rescore is not None or not key.descending:
             hits, _ = self._search(query, self._searcher.num_docs)
             return self._ordered(self._rescore(query, hits) if self._rescore else hits, key, rest, start, stop)
-        hits, total = self._search(query, stop + AHEAD)
+        hits, total = self._search(query, stop + self._ahead)
         most = _settled(rest)
         if len(hits) < total and stop < len(hits) < stop + most and _alike(hits[stop - 1][0], hits[-1][0]):
             hits = self._searcher.search(query, stop + most).hits

@@ -122,6 +122,12 @@ class Store:
             found[seq] = unpack_head(head)
         return found
 
+    def heads_between(self, after: int, upto: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Documents written after one sequence number and up to another, without their big fields."""
+        rows = self._reader().execute("SELECT seq, head FROM docs WHERE seq > ? AND seq <= ?", (after, upto))
+        for seq, head in rows:
+            yield seq, unpack_head(head)
+
     def live_heads(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Documents without their big fields, by key."""
         found: dict[str, dict[str, Any]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from itertools import product
 from operator import itemgetter
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 
 from ops.search import facets, sorting
+from ops.search.fields import is_counted
+from ops.search.select import Select
 from ops.search.testing import Catalogue, dataset
+from ops.search.values import Values
 
 COUNT = 240
 FIELDS = ("organization", "tags", "res_format", "govopen_domain", "name", "views_total", "frequency")
@@ -57,11 +61,29 @@ def reckoned(documents: list[dict[str, Any]], field: str) -> dict[str, int]:
     return dict(Counter(value for document in documents for value in values(document, field)))
 
 
+def known_values(catalogue: Catalogue) -> None:
+    """Wait until the values of the fields are known by the documents' numbers."""
+    snapshot = catalogue.engine.snapshot()
+    deadline = time.monotonic() + 60
+    while not snapshot.values.ready([name for name in FIELDS if is_counted(name)], snapshot.sequence):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("by_index", [True, False])
 @pytest.mark.parametrize("label", ["public", "member-1"])
 @pytest.mark.parametrize("query", ["*:*", "登记", "tags:水", "nothing"])
 def test_every_count_is_exact_and_under_the_labels(
-    catalogue: Catalogue, truth: dict[str, dict[str, Any]], query: str, label: str
+    catalogue: Catalogue, truth: dict[str, dict[str, Any]], query: str, label: str, by_index: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    catalogue.engine.snapshot().kept.clear()
+    if by_index:
+        monkeypatch.setattr(Values, "ready", lambda *_: False)
+    else:
+        known_values(catalogue)
+        monkeypatch.setattr(Select, "_many", lambda *_: False)
+        monkeypatch.setattr(facets, "_by_columns", lambda _select, _query, wishes: {} if not wishes else pytest.fail())
     matching = {
         "*:*": list(truth.values()), "nothing": [],
         "登记": [one for one in truth.values() if "登记" in one["title"]],

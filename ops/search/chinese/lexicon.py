@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ MAX_WORDS = 60_000
 MAX_LETTERS = 8
 TITLE_LETTERS = 6
 """Longer titles are not one word."""
+KEPT_LETTERS = 60
+"""Texts up to this long are looked through once."""
 TRIES = 10
 _HAN_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
 _BORDERS = re.compile(r"[\s,;、/|()]+")
@@ -188,13 +191,18 @@ def terms_of(document: Mapping[str, Any]) -> list[str]:
     for name in SOURCES:
         value = document.get(name)
         for text in value if isinstance(value, list) else [value]:
-            if not isinstance(text, str) or len(text) > 20_000:
-                continue
-            longest = TITLE_LETTERS if name == "title" else MAX_LETTERS
-            for part in _BORDERS.split(normalize(text)):
-                if len(part) <= longest and _is_word(part, longest):
-                    found.append(part)
+            if isinstance(text, str) and len(text) <= 20_000:
+                longest = TITLE_LETTERS if name == "title" else MAX_LETTERS
+                found += _terms(text, longest) if len(text) > KEPT_LETTERS else _kept_terms(text, longest)
     return found
+
+
+def _terms(text: str, longest: int) -> tuple[str, ...]:
+    parts = _BORDERS.split(normalize(text))
+    return tuple([part for part in parts if len(part) <= longest and _is_word(part, longest)])
+
+
+_kept_terms = lru_cache(maxsize=4096)(_terms)
 
 
 def _is_word(text: str, longest: int) -> bool:

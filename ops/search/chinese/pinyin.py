@@ -38,22 +38,18 @@ _TYPED = re.compile(r"^[a-z']+$")
 @lru_cache(maxsize=50_000)
 def readings(text: str) -> tuple[str, ...]:
     """The reading of each character of a normalized text; a character without one stands for itself."""
-    found: list[str] = []
-    at = 0
+    found = [_READINGS.get(char, char) for char in text]
+    at = 0 if not _PHRASE_HEADS.isdisjoint(text) else len(text)
     while at < len(text):
+        step = 1
         if text[at] in _PHRASE_HEADS:
             for size in range(min(_PHRASE_MAX, len(text) - at), 1, -1):
                 phrase = _PHRASES.get(text[at : at + size])
                 if phrase is not None:
-                    found.extend(phrase)
-                    at += size
+                    found[at : at + size] = phrase
+                    step = size
                     break
-            else:
-                found.append(_READINGS.get(text[at], text[at]))
-                at += 1
-            continue
-        found.append(_READINGS.get(text[at], text[at]))
-        at += 1
+        at += step
     return tuple(found)
 
 
