@@ -146,4 +146,3 @@ class Values:
     @staticmethod
     def _indexed(field: _Field, text: str) -> bool:
         return (field.prefix_fits and len(text) < 4000) or fits(field.name + " " + text)
-
