@@ -252,6 +252,11 @@ class QuotaTerms:
     keys_month: int | None = None
     keys_life: int | None = None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether anything is bounded at all."""
+        return any(getattr(self, name) is not None for name in self.__slots__)
+
     @classmethod
     def from_document(cls, document: Mapping[str, Any] | None) -> QuotaTerms:
         found = document or {}

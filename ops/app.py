@@ -24,6 +24,7 @@ from authz import (
     Body,
     CallDep,
     Forbidden,
+    GrantFacts,
     NotFound,
     Role,
     Runtime,
@@ -36,6 +37,7 @@ from billing.usage.ingest_routes import close_ingest
 from ops import problems
 from ops.delivery import close_delivery
 from ops.edge import Edge
+from ops.evaluation import EvaluationRoute
 from ops.runtime import open_runtime, refresh_clock
 
 health = APIRouter(tags=["operations"])
@@ -86,11 +88,8 @@ async def _party_names(tx: asyncpg.Connection, ids: Iterable[str]) -> dict[str, 
     return {party_id: party.name for party_id, party in (await licensing.parties.names(tx, ids)).items()}
 
 
-async def _quota_exhausted(tx: asyncpg.Connection, grant_id: str, at: datetime) -> bool:
-    facts = await licensing.grant_facts(tx, grant_id)
-    if facts is None:  # there is nothing to use up; that there is no grant denies by itself
-        return False
-    left = await usage.quota_left(tx, grant_id, usage.Quota.of(facts.quota), beijing_date(at))
+async def _quota_exhausted(tx: asyncpg.Connection, grant: GrantFacts, at: datetime) -> bool:
+    left = await usage.quota_left(tx, grant.id, usage.Quota.of(grant.quota), beijing_date(at))
     return any(bound.left == 0 for bound in left.bounds)
 
 
@@ -138,7 +137,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
         licensing.registration.routes.router, billing.routes.router, ops.audit.routes.router,
     ):
         app.include_router(part)
-    app.router.routes.insert(0, ops.delivery.routes.RowsRoute())
+    app.router.routes[:0] = [ops.delivery.routes.RowsRoute(), EvaluationRoute()]
     return app
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -21,8 +21,8 @@ GrantSource = Callable[[asyncpg.Connection, str], Awaitable[GrantFacts | None]]
 """``runtime.extras["grant_facts"]``: facts of a grant by its id, None when there is no such grant."""
 KeySource = Callable[[asyncpg.Connection, str, datetime], Awaitable[str | None]]
 """``runtime.extras["grant_of_key"]``: the grant's id by the id of a key that is live then (not the key itself)."""
-QuotaSource = Callable[[asyncpg.Connection, str, datetime], Awaitable[bool]]
-"""``runtime.extras["quota_exhausted"]``: whether the grant's quota is used up at that time."""
+QuotaSource = Callable[[asyncpg.Connection, GrantFacts, datetime], Awaitable[bool]]
+"""``runtime.extras["quota_exhausted"]``: whether a bounded grant's quota is used up at that time."""
 GrantsSource = Callable[..., Awaitable[Sequence[GrantFacts]]]
 """``runtime.extras["grants_found"]``: ``(tx, *, resource_id, party_ids, grant_ids, after, limit)``, ordered by id."""
 KeysSource = Callable[..., Awaitable[Sequence[str]]]
@@ -38,10 +38,14 @@ GRANTS_TRIED = 20
 class DataDomain:
     """Resources of the type ``data_object``; subjects are users, grants and keys."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(
+        self, asking: Asking, data: Mapping[str, DataObject | None] | None = None,
+        grants: Mapping[str, GrantFacts | None] | None = None,
+    ) -> None:
+        """``data`` and ``grants`` are facts that are known already, None for what there is not."""
         self.asking = asking
-        self._objects: dict[str, DataObject | None] = {}
-        self._grants: dict[str, GrantFacts | None] = {}
+        self._objects = dict(data or {})
+        self._grants = dict(grants or {})
 
     async def fetch(self, wanted: Sequence[EvaluationRequest]) -> None:
         """Fetch at once the grants that many questions are about."""
@@ -82,14 +86,15 @@ class DataDomain:
         self, wanted: EvaluationRequest, data: DataObject, grant: GrantFacts | None
     ) -> DecisionRequest:
         """The question as the decision point is asked it."""
-        exhausted = cast("QuotaSource | None", self.asking.runtime.extras.get("quota_exhausted"))
-        at = self._at(wanted)
+        source = cast("QuotaSource | None", self.asking.runtime.extras.get("quota_exhausted"))
+        at, exhausted = self._at(wanted), False
+        if grant is not None and grant.quota.bounded and source is not None:
+            exhausted = await source(self.asking.connection, grant, at)
         return DecisionRequest(
             subject_kind=cast(Literal["user", "grant", "key"], wanted.subject_type), subject_id=wanted.subject_id,
             object=data, now=at, action=wanted.action, grant=grant, fields=wanted.fields, purpose=wanted.purpose,
             purpose_class=wanted.purpose_class, scenario=wanted.scenario, channel=wanted.channel,
-            quota_exhausted=bool(grant and exhausted and await exhausted(self.asking.connection, grant.id, at)),
-            address=wanted.address,
+            quota_exhausted=exhausted, address=wanted.address,
         )
 
     def _at(self, wanted: EvaluationRequest) -> datetime:

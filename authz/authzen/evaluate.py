@@ -40,6 +40,10 @@ class Evaluator:
             self._domains[resource_type] = maker(self.asking)
         return self._domains[resource_type]
 
+    def use(self, resource_type: str, domain: Domain) -> None:
+        """Answer about this type by a domain that knows more than a new one would."""
+        self._domains[resource_type] = domain
+
     async def answer(self, wanted: EvaluationRequest) -> dict[str, Any]:
         """``{decision, context}``; raises MayNotAsk (403)."""
         decision = await self.decide(wanted)

@@ -24,7 +24,7 @@ from authz.foundation.runtime import Runtime
 router = APIRouter(tags=["AuthZEN"])
 
 
-async def _body(request: Request) -> Mapping[str, Any]:
+async def body_of(request: Request) -> Mapping[str, Any]:
     """The JSON object that was sent; raises Malformed (400) for anything else."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json":
@@ -41,7 +41,7 @@ async def _body(request: Request) -> Mapping[str, Any]:
 @router.post("/access/v1/evaluation")
 async def evaluate(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """One decision."""
-    wanted = EvaluationRequest.read(await _body(request))
+    wanted = EvaluationRequest.read(await body_of(request))
     async with runtime.snapshot() as connection:
         return await Evaluator(runtime, connection, call).answer(wanted)
 
@@ -49,7 +49,7 @@ async def evaluate(request: Request, runtime: RuntimeDep, call: CallDep) -> dict
 @router.post("/access/v1/evaluations")
 async def evaluate_many(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """Several decisions with common defaults; without ``evaluations`` it behaves as a single evaluation."""
-    body = await _body(request)
+    body = await body_of(request)
     items = members(body)
     semantic = semantics(body)
     async with runtime.snapshot() as connection:
@@ -66,7 +66,7 @@ async def evaluate_many(request: Request, runtime: RuntimeDep, call: CallDep) ->
 
 
 async def _found(kind: SearchKind, request: Request, runtime: Runtime, call: Call) -> dict[str, Any]:
-    wanted = SearchRequest.read(kind, await _body(request))
+    wanted = SearchRequest.read(kind, await body_of(request))
     async with runtime.snapshot() as connection:
         return await search(Evaluator(runtime, connection, call), kind, wanted)
 

@@ -228,7 +228,7 @@ async def show_allowed(grant_id: Identifier, runtime: RuntimeDep, call: CallDep)
         if not (asking.evaluates or owner or grant.party_id in call.identity.organisations()):
             raise NotFound
         exhausted = cast("Callable[..., Any] | None", runtime.extras.get("quota_exhausted"))
-        used_up = bool(exhausted and await exhausted(tx, grant.id, call.now))
+        used_up = bool(exhausted and await exhausted(tx, grant, call.now))
     return {
         "grant_id": grant.id, "resource_id": grant.resource_id, "allows": [
             {"channel": channel.value, **_explained(DecisionRequest(

@@ -15,10 +15,11 @@ from licensing.grants.service import (
     revoke,
     view,
 )
+from licensing.grants.store import STAMP as GRANT_STAMP
 from licensing.grants.store import listing, of_agreement
 
 __all__ = [
-    "STAMP", "AccessKey", "Grant", "KeyUse", "by_key", "change", "end_with_agreement", "exhaust",
+    "GRANT_STAMP", "STAMP", "AccessKey", "Grant", "KeyUse", "by_key", "change", "end_with_agreement", "exhaust",
     "expire_due", "facts_of", "get", "issue", "listing", "live_keys", "note_use", "of_agreement", "prefix_of",
     "replenish", "report_leak", "revoke", "view",
 ]

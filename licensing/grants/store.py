@@ -24,6 +24,12 @@ SELECT = (
     + FROM
 )
 
+STAMP = (
+    "(SELECT concat_ws('.', g.xmin, p.xmin) FROM licensing.access_grant g JOIN licensing.party p ON p.id = g.party_id"
+    " WHERE g.id = {grant_id})"
+)
+"""SQL of a text that is another one after any change of the grant or its party; NULL without such a grant."""
+
 
 async def find(tx: asyncpg.Connection, grant_id: str, *, lock: bool = False) -> Grant | None:
     row = await tx.fetchrow(f"{SELECT} WHERE g.id = $1" + (" FOR UPDATE OF g" if lock else ""), grant_id)
