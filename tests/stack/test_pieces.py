@@ -109,6 +109,21 @@ def test_doctor_says_who_has_the_port(home: Home, taken_port: int) -> None:
     assert "GOVOPEN_PORT" in found["port_taken"].next_en
 
 
+def test_a_cluster_stays_with_the_release_that_made_it(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    newest = postgres.release(home)
+    assert newest == postgres.release() == max(postgres.RELEASES)
+    assert any("io_method" in word for word in postgres.command(home, 5432))
+    home.prepare()
+    home.postgres.mkdir()
+    (home.postgres / "PG_VERSION").write_text("16\n", encoding="ascii")
+    assert postgres.release(home) == 16
+    command = postgres.command(home, 5432)
+    assert command[0] != str(postgres.binaries() / "postgres")
+    assert not any("io_method" in word for word in command)  # an older server would not start with it
+
+
+
 def test_doctor_names_a_crash_and_a_failed_start(home: Home) -> None:
     home.postgres.mkdir()
     (home.postgres / "postmaster.pid").write_text("999999\n", encoding="ascii")
