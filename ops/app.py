@@ -34,7 +34,7 @@ from authz import (
 )
 from billing import usage
 from billing.usage.ingest_routes import close_ingest
-from ops import problems
+from ops import openapi, problems
 from ops.delivery import close_delivery
 from ops.edge import Edge
 from ops.evaluation import EvaluationRoute
@@ -137,6 +137,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
         licensing.registration.routes.router, billing.routes.router, ops.audit.routes.router,
     ):
         app.include_router(part)
+    openapi.complete(app)
     app.router.routes[:0] = [ops.delivery.routes.RowsRoute(), EvaluationRoute()]
     return app
 

@@ -20,6 +20,7 @@ from authz.authzen.search import search
 from authz.foundation.http import CallDep, RuntimeDep
 from authz.foundation.identity import Call
 from authz.foundation.runtime import Runtime
+from authz.routes import documents
 
 router = APIRouter(tags=["AuthZEN"])
 
@@ -38,7 +39,7 @@ async def body_of(request: Request) -> Mapping[str, Any]:
     return found
 
 
-@router.post("/access/v1/evaluation")
+@router.post("/access/v1/evaluation", openapi_extra=documents.EVALUATION)
 async def evaluate(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """One decision."""
     wanted = EvaluationRequest.read(await body_of(request))
@@ -46,7 +47,7 @@ async def evaluate(request: Request, runtime: RuntimeDep, call: CallDep) -> dict
         return await Evaluator(runtime, connection, call).answer(wanted)
 
 
-@router.post("/access/v1/evaluations")
+@router.post("/access/v1/evaluations", openapi_extra=documents.EVALUATIONS)
 async def evaluate_many(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """Several decisions with common defaults; without ``evaluations`` it behaves as a single evaluation."""
     body = await body_of(request)
@@ -71,19 +72,19 @@ async def _found(kind: SearchKind, request: Request, runtime: Runtime, call: Cal
         return await search(Evaluator(runtime, connection, call), kind, wanted)
 
 
-@router.post("/access/v1/search/subject")
+@router.post("/access/v1/search/subject", openapi_extra=documents.SEARCH_SUBJECT)
 async def search_subjects(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """Who may do this to that: users, grants or keys, by pages."""
     return await _found("subject", request, runtime, call)
 
 
-@router.post("/access/v1/search/resource")
+@router.post("/access/v1/search/resource", openapi_extra=documents.SEARCH_RESOURCE)
 async def search_resources(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """What this subject may do that to, by pages."""
     return await _found("resource", request, runtime, call)
 
 
-@router.post("/access/v1/search/action")
+@router.post("/access/v1/search/action", openapi_extra=documents.SEARCH_ACTION)
 async def search_actions(request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """What this subject may do to that, by pages."""
     return await _found("action", request, runtime, call)

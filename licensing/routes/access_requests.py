@@ -124,7 +124,24 @@ def _party(call: Call, named: str | None) -> str:
     return seats[0]
 
 
-@router.post(authzen.ENDPOINT, status_code=202)
+TEXT = {"type": "string", "minLength": 1}
+QUESTION: dict[str, Any] = {
+    "subject": {"type": "object", "properties": {"type": TEXT, "id": TEXT}, "required": ["type", "id"]},
+    "action": {"type": "object", "properties": {"name": TEXT}, "required": ["name"]},
+    "resource": {"type": "object", "properties": {"type": TEXT, "id": TEXT}, "required": ["type", "id"]},
+}
+SUBMISSION: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {"schema": {
+    "type": "object", "required": [*QUESTION, "denial"], "properties": {
+        **QUESTION, "context": {"type": "object"}, "requested_access": {"type": "object"},
+        "denial": {"type": "object", "properties": {"binding_token": TEXT}, "required": ["binding_token"]},
+    },
+}}}}}
+CANCELLATION: dict[str, Any] = {"requestBody": {"required": False, "content": {"application/json": {"schema": {
+    "type": "object", "properties": {"comment": {"type": "string", "minLength": 1, "maxLength": 500}},
+}}}}}
+
+
+@router.post(authzen.ENDPOINT, status_code=202, openapi_extra=SUBMISSION)
 async def submit(request: Request, response: Response, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """Ask for the access that an evaluation denied; the answer is the task, an application in procedure.
 
@@ -178,7 +195,7 @@ async def show(task_id: str, runtime: RuntimeDep, call: CallDep) -> dict[str, An
         return await _answer(tx, runtime, call, await _task(tx, call, task_id))
 
 
-@router.post(authzen.ENDPOINT + "/{task_id}/cancel")
+@router.post(authzen.ENDPOINT + "/{task_id}/cancel", openapi_extra=CANCELLATION)
 async def cancel(task_id: str, request: Request, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
     """Withdraw a request that is pending."""
     sent = await _sent(request) if await request.body() else {}

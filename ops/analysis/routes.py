@@ -48,7 +48,26 @@ class VerifyBody(Body):
     purpose: Purpose | None = None
 
 
-@router.post("/data/v1/{resource_id}/analysis")
+ANALYSED: dict[str, Any] = {"responses": {"200": {"description": "统计结果 (figures)", "content": {"application/json": {
+    "schema": {
+        "type": "object", "required": ["id", "columns", "rows", "withheld_groups", "floor", "blurred_by_records"],
+        "properties": {
+            "id": {"type": "string"}, "columns": {"type": "array", "items": {"type": "string"}},
+            "rows": {"type": "array", "items": {"type": "array"}}, "withheld_groups": {"type": "integer", "minimum": 0},
+            "floor": {"type": "integer"}, "blurred_by_records": {"type": "integer"},
+        },
+    },
+}}}}}
+VERIFIED: dict[str, Any] = {"responses": {"200": {"description": "逐项结果 (a result for each)", "content": {
+    "application/json": {"schema": {
+        "type": "object", "required": ["results"], "properties": {
+            "results": {"type": "array", "items": {"type": "string", "enum": ["yes", "no", "locked"]}},
+        },
+    }},
+}}}}
+
+
+@router.post("/data/v1/{resource_id}/analysis", openapi_extra=ANALYSED)
 async def ask(
     resource_id: ResourceId, body: AnalysisBody, request: Request, response: Response, runtime: RuntimeDep
 ) -> dict[str, Any]:
@@ -59,7 +78,7 @@ async def ask(
     return shown
 
 
-@router.post("/data/v1/{resource_id}/verify")
+@router.post("/data/v1/{resource_id}/verify", openapi_extra=VERIFIED)
 async def check(
     resource_id: ResourceId, body: VerifyBody, request: Request, response: Response, runtime: RuntimeDep
 ) -> dict[str, Any]:
