@@ -78,11 +78,13 @@ def cells(rule: Any, targets: tuple[str, ...]) -> Iterator[tuple[str, str, str]]
         for viewer in everybody if FULL else (everybody[turn(rule.rule) % 3],):
             yield "any", "main", viewer
         return
-    several = FULL or rule.endpoint.partition(".")[0] in GIVING
-    for attribute in ATTRIBUTES if several else (ATTRIBUTES[turn(rule.rule) % 3],):
+    giving = rule.endpoint.partition(".")[0] in GIVING
+    for number, attribute in enumerate(ATTRIBUTES if FULL or giving else (ATTRIBUTES[turn(rule.rule) % 3],)):
         asked = some(targets, rule.rule, attribute)
-        for target in asked if several else (asked[turn(rule.rule, "target") % 2],):
-            everybody = askers(rule.rule, attribute, target)
+        if not giving:
+            asked = (asked if number == turn(rule.rule) % 3 else asked[:1]) if FULL else (asked[turn(rule.rule) % 2],)
+        for target in asked:
+            everybody = askers(rule.rule, attribute, target, everybody=FULL and target == "main")
             for viewer in everybody if FULL else (everybody[turn(rule.rule, attribute, target) % 3],):
                 yield attribute, target, viewer
 

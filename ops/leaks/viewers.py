@@ -15,7 +15,8 @@ PARTIES = (*GRANTEES, "other_enterprise")
 SIGNED = ("stranger", "other_enterprise", *GRANTEES)
 """Viewers who are all the same to CKAN; the service behind it tells them apart."""
 FULL = os.environ.get("GOVOPEN_LEAK_FULL") == "1"
-"""Whether everybody asks everything; else one of each kind, in turn."""
+"""Whether everybody asks about everything that is public, and one of each kind about all that is hidden; else one of
+each kind about the first, and one in turn about the second."""
 
 
 def turn(*words: str) -> int:
@@ -23,9 +24,9 @@ def turn(*words: str) -> int:
     return zlib.crc32(" ".join(words).encode())
 
 
-def askers(*words: str) -> tuple[str, ...]:
+def askers(*words: str, everybody: bool = FULL) -> tuple[str, ...]:
     """Who asks a question of CKAN: everybody, or one of each kind."""
-    return VIEWERS if FULL else ("anonymous", SIGNED[turn(*words) % len(SIGNED)], "other_editor", "owner")
+    return VIEWERS if everybody else ("anonymous", SIGNED[turn(*words) % len(SIGNED)], "other_editor", "owner")
 
 
 def some(whole: Sequence[str], *words: str) -> tuple[str, ...]:

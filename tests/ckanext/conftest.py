@@ -17,6 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 Call = Callable[..., Any]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ckan_config(key, value): a setting of CKAN for one test")
+
+
 @pytest.fixture(scope="session")
 def token_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The private key that signs tokens for the service."""

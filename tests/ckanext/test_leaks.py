@@ -10,7 +10,7 @@ from typing import Any
 import ckan.plugins.toolkit as tk
 import pytest
 from ckan import model
-from ckan.lib import search
+from ckan.lib import files, search
 from ckanext.activity.model import Activity
 from ckanext.datastore.backend import DatastoreBackend
 from ckanext.govopen import sealing
@@ -268,3 +268,24 @@ def test_loosening_gives_the_resource_an_address_again(act: Any, restricted: Any
     shown = act(None, "resource_show", id=resource_id)
     assert (shown["url"], shown["govopen_access"]) == ("http://data.gov.cn/open.csv", "open")
     assert service.objects[resource_id]["open_attribute"] == "unconditional"
+
+
+@pytest.mark.ckan_config("ckan.files.storage.kept.type", "ckan:memory")
+def test_files_known_by_ids_of_their_own_go_when_their_resource_is_sealed(app: Any, act: Any, people: Any) -> None:
+    made = act("editor", "package_create", **dataset_dict(
+        people["org"]["id"], private=True, resources=[{"name": "表", "url": "http://a.cn/a"}]))
+    storage = files.get_storage("kept")
+    stored = storage.upload(files.Location("a.csv"), files.make_upload(b"code\n1\n"))
+    file = model.File(name="secret.csv", storage="kept", location=stored.location)
+    model.Session.add(file)
+    model.Session.flush()
+    model.Session.add(model.FileOwner(file_id=file.id, owner_id=made["resources"][0]["id"], owner_type="resource"))
+    model.Session.commit()
+    known = file.id
+    shown = act("editor", "package_show", id=made["id"])
+    act("editor", "package_update", **{**shown, "open_attribute": "conditional", "open_mode": "接口",
+                                       "use_requirements": "要求", "security_measures": "措施"})
+    model.Session.expire_all()
+    assert model.Session.get(model.File, known) is None
+    assert not storage.exists(stored)
+    assert app.get(f"/file/download/{known}", status=None).status_code == 404

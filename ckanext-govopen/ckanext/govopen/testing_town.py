@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import ckan.plugins.toolkit as tk
 from ckan import model
+from ckan.lib import uploader
 from ckan.tests import factories
 from ckanext.activity.model import Activity
 from ckanext.govopen.testing import conditional, dataset_dict
@@ -152,13 +153,14 @@ def _main(town: Town, owner: str, attribute: str) -> dict[str, str]:
     view = act(owner, "resource_view_create", resource_id=linked, view_type="datatables_view", title=plant("view"))
     filed = act(owner, "resource_create", package_id=made["id"], name="文件", url="f.csv", upload=FileStorage(
         io.BytesIO(f"code\n{plant('content')}\n".encode()), f"{plant('filename')}.csv"))
+    stored = _stored(filed["id"], plant("stored"))
     task = _task(linked, plant("task", "owner"), plant("task.error", "owner"))
     shown = act(owner, "package_show", id=made["id"])
     shown.update(notes="公开的说明。", private=False, **(_changed(attribute) if attribute != "unconditional" else {}))
     act(owner, "package_update", **shown)
     model.Package.get(made["id"]).plugin_data = {"leak": {"note": plant("plugin_data", "operator")}}
     model.Session.commit()
-    return {**_ids(made, linked), "view": view["id"], "task": task, **_stored(filed["id"])}
+    return {**_ids(made, linked), "view": view["id"], "task": task, **stored}
 
 
 def _hidden(town: Town, owner: str, attribute: str, state: str) -> dict[str, str]:
@@ -187,7 +189,7 @@ def _hidden(town: Town, owner: str, attribute: str, state: str) -> dict[str, str
             owner, "resource_view_create", resource_id=first, view_type="datatables_view", title=plant("view"))["id"]
         filed = act(owner, "resource_create", package_id=made["id"], name=plant("file"), url="f.csv",
                     upload=FileStorage(io.BytesIO(f"code\n{plant('content')}\n".encode()), "f.csv"))
-        places.update(_stored(filed["id"]))
+        places.update(_stored(filed["id"], plant("stored")))
     if state == "deleted":
         act(owner, "package_delete", id=made["id"])
     return places
@@ -209,9 +211,13 @@ def _ids(made: Found, resource: str) -> dict[str, str]:
     }
 
 
-def _stored(resource_id: str) -> dict[str, str]:
-    """The stored file of a resource, where this CKAN has a row for it."""
-    owner = model.Session.query(model.FileOwner).filter_by(owner_id=resource_id, owner_type="resource").first()
-    stored = model.Session.get(model.File, owner.item_id) if owner else None
-    place = {"file": stored.id, "location": stored.location} if stored else {"file": "none", "location": "none"}
-    return {"filed": resource_id, **place}
+def _stored(resource_id: str, name: str) -> dict[str, str]:
+    """The stored file of a resource, known to CKAN as a file of its own, as files that were registered are."""
+    stored = uploader.get_resource_uploader({"id": resource_id, "url": ""})
+    location = str(stored.get_path(resource_id))
+    file = model.File(name=name, storage="resources", location=location, content_type="text/csv", size=1, hash="")
+    model.Session.add(file)
+    model.Session.flush()
+    model.Session.add(model.FileOwner(file_id=file.id, owner_id=resource_id, owner_type="resource"))
+    model.Session.commit()
+    return {"filed": resource_id, "file": file.id, "location": location}

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 LEADING = ("url", "hash", "cache_url", "size", "mimetype")
 
 
-WAITING = "govopen_cleanup"
+WAITING, WAITING_FILES = "govopen_cleanup", "govopen_cleanup_files"
 
 
 @cache
@@ -46,6 +46,16 @@ def clean(package: model.Package, resources: Sequence[model.Resource]) -> None:
     for view in model.Session.query(model.ResourceView).filter(model.ResourceView.resource_id.in_(restricted)):
         model.Session.delete(view)
     model.Session.info.setdefault(WAITING, set()).update(restricted)
+    _forget_files(restricted)
+
+
+def _forget_files(restricted: set[str]) -> None:
+    """Files that CKAN knows by ids of their own: their entries go now, what they stand for after the commit."""
+    owned = model.Session.query(model.FileOwner.file_id).filter(
+        model.FileOwner.owner_type == "resource", model.FileOwner.owner_id.in_(restricted))
+    for file in model.Session.query(model.File).filter(model.File.id.in_(owned.scalar_subquery())).all():
+        model.Session.info.setdefault(WAITING_FILES, set()).add((file.storage, file.location))
+        model.Session.delete(file)
 
 
 def _after_commit(session: Session) -> None:
@@ -57,10 +67,18 @@ def _after_commit(session: Session) -> None:
             _remove_file(resource_id)
         except Exception:
             log.exception("data of restricted resource %s could not be removed; it stays sealed", resource_id)
+    for storage, location in session.info.pop(WAITING_FILES, ()):
+        try:
+            files.get_storage(storage).remove(files.FileData(location))
+        except files.exc.MissingFileError:
+            continue
+        except Exception:
+            log.exception("file %s of restricted data could not be removed from %s", location, storage)
 
 
 def _after_rollback(session: Session, _previous: Any) -> None:
     session.info.pop(WAITING, None)
+    session.info.pop(WAITING_FILES, None)
 
 
 def _remove_table(resource_id: str) -> None:

@@ -21,6 +21,8 @@ from ops.leaks.report import Tally
 from ops.leaks.viewers import ATTRIBUTES, FULL, askers, some, turn
 
 TALLY = Tally("CKAN actions")
+KINDS = ("dataset", "name", "resource", "filed", "view", "file", "activity", "org", "group", "user", "tag", "task")
+NAMES = ("id", "name", "name_or_id", "resource_id", "package_id", "dataset_id", "user_id", "owner_id", "entity_id")
 
 
 def cells(action: Action) -> Iterator[tuple[str, str, str]]:
@@ -28,7 +30,7 @@ def cells(action: Action) -> Iterator[tuple[str, str, str]]:
     about = bool(action.places & ckan_surfaces.OF_DATASETS)
     for attribute in ATTRIBUTES if about else ("conditional",):
         for target in some(TARGETS, action.name, attribute) if about else ("main",):
-            everybody = askers(action.name, attribute, target)
+            everybody = askers(action.name, attribute, target, everybody=FULL and target == "main")
             alone = not FULL and target != "main"
             for viewer in (everybody[turn(action.name, attribute) % 3],) if alone else everybody:
                 yield attribute, target, viewer
@@ -64,4 +66,21 @@ def test_no_action_tells_what_is_not_theirs(judging: Callable[..., Any], town: T
                 if plain and (FULL or by_get):
                     query = {name: str(value) for name, value in given.items()}
                     judge.asked(*cell, "GET", path, given, query_string=query)
+    judge.closes()
+
+
+def test_no_action_tells_by_an_id_of_something_else(judging: Callable[..., Any], town: Town) -> None:
+    """Ids of every kind under every name that an action could take them by."""
+    judge = judging(TALLY)
+    for action in ckan_surfaces.actions().values():
+        if action.kind != "read":
+            continue
+        for attribute in ATTRIBUTES if FULL else (ATTRIBUTES[turn(action.name) % 3],):
+            for target in some(TARGETS, action.name) if FULL else (TARGETS[turn(action.name, attribute) % 4],):
+                for viewer in askers(action.name, everybody=False)[:3] if FULL else (askers(action.name)[1],):
+                    ids = town.places(viewer, attribute, target)
+                    for kind in KINDS if FULL else (KINDS[turn(action.name, "kind") % len(KINDS)],):
+                        given = {**dict.fromkeys(NAMES, ids[kind]), "q": "zq", "sql": f'SELECT * FROM "{ids[kind]}"'}
+                        path = f"/api/3/action/{action.name}"
+                        judge.asked(action.name, viewer, attribute, "POST", path, given, json=given)
     judge.closes()

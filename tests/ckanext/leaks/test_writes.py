@@ -30,7 +30,7 @@ def attempts(town: Town) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         about = bool(action.places & OF_DATASETS)
         for attribute in ATTRIBUTES if about else ("conditional",):
             for target in some(TARGETS, action.name, attribute) if about and FULL else ("main",):
-                for viewer in askers(action.name, attribute, target):
+                for viewer in askers(action.name, attribute, target, everybody=FULL and target == "main"):
                     for given in action.documents(town.places(viewer, attribute, target)):
                         if viewer != "owner":
                             yield action.name, viewer, attribute, given
