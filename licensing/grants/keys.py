@@ -325,6 +325,12 @@ async def live_keys(tx: asyncpg.Connection, key_ids: Iterable[str], now: datetim
     return {row["id"] for row in rows}
 
 
+async def addresses_of(tx: asyncpg.Connection, key_id: str) -> tuple[str, ...]:
+    """From where a key may be used, also after its end; empty is from anywhere."""
+    found = await tx.fetchval("SELECT ip_allow FROM licensing.access_key WHERE id = $1", key_id)
+    return tuple(found or ())
+
+
 async def note_use(tx: asyncpg.Connection, grant: Grant, now: datetime) -> None:
     """Remember the day a key was last used; writes once a day and key."""
     today = beijing_date(now)

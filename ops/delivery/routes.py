@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from authz import NotFound, Runtime, RuntimeDep
 from ops.delivery import documents, downloads, key_routes, listing, pages, service
 from ops.delivery.downloads import compiled_for, headers_of, media_type
+from ops.delivery.exports import people
 from ops.delivery.exports import routes as exports
 from ops.delivery.loading import routes as loading
 from ops.delivery.negotiate import preferred_format
@@ -23,6 +24,7 @@ router = APIRouter(tags=["delivery"])
 router.include_router(loading.router)
 router.include_router(key_routes.router)
 router.include_router(exports.router)
+router.include_router(people.router)
 router.include_router(webhooks.router)
 
 

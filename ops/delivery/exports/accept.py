@@ -43,14 +43,23 @@ async def accept(parts: DeliveryParts, request: Request, resource_id: str, query
     grant = permit.grant
     if grant is None or permit.access.key_id is None:
         raise ExportNotNeeded(resource_id=resource_id)
-    ask = await measured(permit, query)
-    call = Call(
-        Identity(f"grant:{grant.id}", f"grant:{grant.id}", grant.party_id), ask.at, request.state.request_id,
+    name = f"grant:{grant.id}"
+    return await accept_permitted(permit, query, Call(
+        Identity(name, name, grant.party_id), runtime.clock.now(), request.state.request_id,
         request.headers.get("idempotency-key"),
-    )
+    ))
+
+
+async def accept_permitted(permit: Permit, query: DataQuery, call: Call) -> tuple[ExportJob, bool]:
+    """The job of whoever calls, and whether it is new, once it has been decided that it may be made."""
+    grant, runtime = permit.grant, permit.parts.runtime
+    assert grant is not None  # noqa: S101 - only restricted data is exported
+    store.ExportFolder.from_env()
+    ask = await measured(permit, query)
     async with runtime.transaction() as tx:
         made = await once(
-            tx, call, f"export:{resource_id}", query_document(query), lambda: _insert(tx, permit, query, ask, call)
+            tx, call, f"export:{permit.data.resource_id}", query_document(query),
+            lambda: _insert(tx, permit, query, ask, call),
         )
         job = await store.find(tx, made["id"], grant_id=grant.id)
     return job, job.usage_id == ask.id

@@ -18,7 +18,8 @@ from ops.delivery import service
 from ops.delivery.access import authenticate, decide_access, decided, find_object, key_of, require_scope
 from ops.delivery.connections import acquired
 from ops.delivery.exports import accept, store
-from ops.delivery.exports.model import ExportGone, ExportJob, ExportNotReady
+from ops.delivery.exports.by_link import by_ticket, require_ready
+from ops.delivery.exports.model import ExportGone, ExportJob
 from ops.delivery.files.serve import FileStream
 from ops.delivery.files.store import Manifest
 from ops.delivery.formats import FORMATS
@@ -143,7 +144,11 @@ async def manifest(resource_id: str, job_id: str, request: Request, runtime: Run
 async def file(resource_id: str, job_id: str, request: Request, runtime: RuntimeDep) -> Response:
     """The file, whole or from where you left off (Range with If-Range). Not metered: its rows were when it was made."""
     parts = await delivery_of(runtime)
-    job, grant_id = await _ready(parts, request, resource_id, job_id)
+    ticket = request.query_params.get("ticket")
+    if ticket is None:
+        job, grant_id = await _ready(parts, request, resource_id, job_id)
+    else:
+        job, grant_id = await by_ticket(parts, request, _known_shape(resource_id), job_id, ticket)
     assert job.sha256 is not None and job.size is not None and job.ended_at is not None  # noqa: S101, PT018 - it is ready
     found = Representation(f'"{job.sha256.hex()[:40]}"', job.ended_at.replace(microsecond=0), job.size)
     part = part_of(request.headers, found)
@@ -246,9 +251,5 @@ async def _ready(
         held = await authenticate(parts.runtime, connection, data, key_of(request))
     query = DataQuery(columns=tuple(job.columns), purpose=job.query["purpose"])
     await decide_access(parts.runtime, parts.decisions, request, data, held.facts if held else None, query)
-    if job.is_open:
-        raise ExportNotReady(state=job.state)
-    shown = job.as_document(parts.runtime.clock.now())["state"]
-    if shown != "ready":
-        raise ExportGone(state=shown)
+    require_ready(job, parts.runtime.clock.now())
     return job, job.grant_id

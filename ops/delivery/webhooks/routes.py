@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import asyncpg
+import orjson
 from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
@@ -33,6 +34,8 @@ router = APIRouter(prefix="/v1/grants/{grant_id}/webhooks", tags=["webhooks"])
 EVENTS = ("data.new_version", "export.finished", "grant.state_changed")
 ENDPOINTS_MAX = 5
 OVERLAP_HOURS = 24
+TEST = "webhook.test"
+TESTS_WAITING_MAX = 3
 
 
 class TooManyWebhooks(Conflict):
@@ -41,6 +44,22 @@ class TooManyWebhooks(Conflict):
     en = "A grant has at most {limit} webhooks."
     next_zh = "请先删除不再使用的通知地址。"
     next_en = "Delete one that is not used any more."
+
+
+class WebhookDisabled(Conflict):
+    code = "webhook_disabled"
+    zh = "该通知地址因持续失败已停用。"
+    en = "This webhook was disabled after failing for days."
+    next_zh = "请先恢复该地址。"
+    next_en = "Enable it first."
+
+
+class TooManyTests(Conflict):
+    code = "too_many_tests"
+    zh = "已有 {limit} 条测试通知等待发送。"
+    en = "{limit} tests are waiting to be sent."
+    next_zh = "请等待其发送，或查看通知记录中的失败原因。"
+    next_en = "Wait until they are sent, or see in the deliveries why they fail."
 
 
 class WebhookBody(Body):
@@ -186,6 +205,33 @@ async def enable(grant_id: str, webhook_id: str, runtime: RuntimeDep, call: Call
         )
         await _tell(tx, runtime, call, "webhook.enabled", webhook_id, grant)
     return _endpoint(row)
+
+
+@router.post("/{webhook_id}/test", status_code=202, summary="发送测试通知 Send a test")
+async def test(grant_id: str, webhook_id: str, runtime: RuntimeDep, call: CallDep) -> dict[str, Any]:
+    """An event of the type ``webhook.test``, signed and sent like all others; its delivery, to look at afterwards."""
+    event_id = new_id("evt")
+    body = {
+        "id": event_id, "type": TEST, "timestamp": call.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "data": {"grant_id": grant_id},
+    }
+    async with runtime.transaction() as tx:
+        await _may(tx, call, grant_id, "key:issue")
+        endpoint = await _one(tx, grant_id, webhook_id)
+        if endpoint["disabled_at"] is not None:
+            raise WebhookDisabled
+        waiting = await tx.fetchval(
+            "SELECT count(*) FROM ops.webhook_delivery WHERE endpoint_id = $1 AND type = $2 AND state = 'waiting'",
+            webhook_id, TEST,
+        )
+        if waiting >= TESTS_WAITING_MAX:
+            raise TooManyTests(limit=TESTS_WAITING_MAX)
+        row = await tx.fetchrow(
+            "INSERT INTO ops.webhook_delivery (event_id, endpoint_id, type, body, at) VALUES ($1, $2, $3, $4, $5)"
+            " RETURNING *",
+            event_id, webhook_id, TEST, orjson.dumps(body).decode(), call.now,
+        )
+    return _delivery(row)
 
 
 @router.get("/{webhook_id}/deliveries", summary="通知记录 Deliveries")
