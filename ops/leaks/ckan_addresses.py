@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.leaks.viewers import ATTRIBUTES, FULL, askers, some, turn
+from ops.leaks.viewers import ATTRIBUTES, FULL, askers, some, stranger, turn
 
 SECTIONS = ("applications", "grants", "invoices", "registrations")
 QUERIES = {
@@ -74,18 +74,18 @@ FORM = {
 def cells(rule: Any, targets: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     """(attribute, target, viewer) of an address: all, or of what gives data each attribute, of others one."""
     if not rule.arguments:
-        everybody = askers(rule.rule)
-        for viewer in everybody if FULL else (everybody[turn(rule.rule) % 3],):
-            yield "any", "main", viewer
+        yield from (("any", "main", viewer) for viewer in (askers(rule.rule) if FULL else (stranger(rule.rule),)))
         return
-    giving = rule.endpoint.partition(".")[0] in GIVING
-    for number, attribute in enumerate(ATTRIBUTES if FULL or giving else (ATTRIBUTES[turn(rule.rule) % 3],)):
+    giving, chosen = rule.endpoint.partition(".")[0] in GIVING, turn(rule.rule) % 3
+    for number, attribute in enumerate(ATTRIBUTES):
         asked = some(targets, rule.rule, attribute)
-        if not giving:
-            asked = (asked if number == turn(rule.rule) % 3 else asked[:1]) if FULL else (asked[turn(rule.rule) % 2],)
+        if number != chosen and not (FULL and giving):
+            asked = asked[:1] if FULL or giving else ()
+        elif not (FULL or giving):
+            asked = (asked[turn(rule.rule, "target") % 2],)
         for target in asked:
-            everybody = askers(rule.rule, attribute, target, everybody=FULL and target == "main")
-            for viewer in everybody if FULL else (everybody[turn(rule.rule, attribute, target) % 3],):
+            words = (rule.rule, attribute, target)
+            for viewer in askers(*words, everybody=target == "main") if FULL else (stranger(*words),):
                 yield attribute, target, viewer
 
 

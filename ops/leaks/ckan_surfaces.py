@@ -1,15 +1,17 @@
 """Every action and every address of CKAN, classified. What is not here fails the matrix until it is.
 
 Actions, one line each: name, class, and what to ask with (``name=value``, or one ``json=`` document; several questions
-are set apart by `` | ``, ``-`` asks with nothing). ``{place}`` is an id of the object
-that is asked about.
+are set apart by `` | ``, ``-`` asks with nothing). ``{place}`` is an id of the object that is asked about.
 
 ``read``    asked by every viewer; only what is told is judged
 ``write``   changes something of somebody else: refused to every viewer but the department, and nothing is changed
 ``own``     about the caller's own account: may succeed; only what is told is judged
 
-Addresses, by the endpoints of their blueprint: ``asked`` by every viewer with every id in them, ``form`` likewise, and
-what they take is sent by everybody but the department, whom it must not change anything for, ``apart`` for a reason.
+Addresses, by the endpoints of their blueprint:
+
+``asked``   asked by every viewer with every id that stands in them; only what is told is judged
+``form``    likewise, and something is sent to it by everybody but the department, which must change nothing
+``apart``   not asked, for the reason that is given
 """
 
 from __future__ import annotations

@@ -110,6 +110,11 @@ POST /v1/grants/{grant_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeli
 POST /v1/grants/{grant_id}/webhooks/{webhook_id}/enable change
 POST /v1/grants/{grant_id}/webhooks/{webhook_id}/rotate change
 DELETE /v1/grants/{grant_id}/webhooks/{webhook_id} change
+POST /v1/grants/{grant_id}/webhooks/{webhook_id}/test change
+GET /v1/grants/{grant_id}/exports party
+POST /v1/grants/{grant_id}/exports change json={"key_id":"{key_id}","format":"csv"}
+POST /v1/grants/{grant_id}/exports/{job_id}/link change
+DELETE /v1/grants/{grant_id}/exports/{job_id} change
 POST /v1/grants/{grant_id}/keys change json={"label":"x"}
 GET /v1/grants/{grant_id}/keys party
 POST /v1/grants/{grant_id}/keys/{key_id}/rotate change

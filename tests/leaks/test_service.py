@@ -16,6 +16,7 @@ from licensing.testing import a_uscc
 from ops.app import build_app
 from ops.delivery.formats import FORMATS
 from ops.delivery.routes import RowsRoute
+from ops.evaluation import EvaluationRoute
 from ops.leaks.city import City, party_of
 from ops.leaks.report import Tally
 from ops.leaks.service_routes import Route, filled, plainly, registered
@@ -74,6 +75,8 @@ def walked(routes: Any, prefix: str = "") -> Iterator[str]:
             yield from walked(inner.routes, prefix + str(getattr(route.include_context, "prefix", "") or ""))
         elif isinstance(route, RowsRoute):
             yield f"GET {route.HEAD}{{resource_id}}{route.TAIL}"
+        elif isinstance(route, EvaluationRoute):
+            yield f"POST {route.PATH}"
         else:
             methods = set(route.methods)
             if "GET" in methods and not hasattr(route, "response_model"):
