@@ -28,6 +28,7 @@ STREAMS = (
 )
 NAMES = ("id", "name", "title", "type", "is_organization")
 """Of what an activity was about, its stream tells no more than this."""
+VIEW_NAMES = ("id", "resource_id", "package_id", "title")
 OWN_FACTS = ("about", "email_hash", "apikey", "email")
 """Of another person nobody needs these: the digest of an address can be guessed back."""
 LISTED_MAX = 1000
@@ -76,7 +77,7 @@ def linked_user(user: Any, maxlength: int = 0, avatar: int = 20) -> Any:
     """CKAN's helper, which names people on every page they have touched; strangers are told that it was a person."""
     person = user if isinstance(user, model.User) else model.User.get(str(user))
     me = tk.current_user
-    if person is None or not may_name(me if me.is_authenticated else None, person):
+    if person is None or not may_name(me if getattr(me, "is_authenticated", False) else None, person):
         return tk._("A user")
     return helpers.linked_user(person, maxlength, avatar)
 
@@ -116,6 +117,8 @@ def _by(activity: DataDict, person: model.User | None) -> bool:
 
 def _names(data: Any) -> DataDict:
     found = data if isinstance(data, dict) else {}
+    if "resource_id" in found:  # of a view, whose table everybody sees who sees the activity
+        return {key: found.get(key) for key in VIEW_NAMES}
     return {kind: {key: found[kind].get(key) for key in NAMES if key in found[kind]}
             for kind in ("package", "group") if isinstance(found.get(kind), dict)}
 

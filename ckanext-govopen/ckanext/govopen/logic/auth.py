@@ -52,24 +52,21 @@ def govopen_rating_show(context: dict[str, Any], data_dict: dict[str, Any]) -> d
     return {"success": True}
 
 
-def _unnamed(next_auth: Auth, context: dict[str, Any], data_dict: dict[str, Any]) -> Answer:
+def _unnamed(answer: Answer, sentence: str) -> Answer:
     """CKAN's refusal without the id of the dataset, which whoever asked by name need not have known."""
-    answer = next_auth(context, data_dict)
-    if answer.get("success"):
-        return answer
-    sentence = tk._("This dataset does not exist, has been withdrawn, or is not visible to you.")
-    return {"success": False, "msg": sentence}
+    return answer if answer.get("success") else {"success": False, "msg": sentence}
 
 
 @tk.chained_auth_function
 @tk.auth_allow_anonymous_access
 def package_show(next_auth: Auth, context: dict[str, Any], data_dict: dict[str, Any]) -> Answer:
-    return _unnamed(next_auth, context, data_dict)
+    sentence = tk._("This dataset does not exist, has been withdrawn, or is not visible to you.")
+    return _unnamed(next_auth(context, data_dict), sentence)
 
 
 @tk.chained_auth_function
 def package_update(next_auth: Auth, context: dict[str, Any], data_dict: dict[str, Any]) -> Answer:
-    return _unnamed(next_auth, context, data_dict)
+    return _unnamed(next_auth(context, data_dict), tk._("Only the department of this data may change it."))
 
 
 def task_status_show(context: dict[str, Any], data_dict: dict[str, Any]) -> Answer:
