@@ -193,6 +193,33 @@ async def test_a_value_cannot_be_found_by_trying(ask: Asker) -> None:
     assert sorted(one[0] for one in many) == ["locked"] * 7 + ["no"] * 5
 
 
+async def test_a_value_cannot_be_found_by_turning_the_check_around(
+    ask: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is tried may stand in the match and what is known in the claims; also when it is known by several fields."""
+    monkeypatch.setenv("GOVOPEN_ANALYSIS_FLOOR", "30")  # of one region and birthday there are twenty
+    turned = [({"income": guess}, {"code": "C0007"}) for guess in range(1_000, 1_008)]
+    assert await ask.verified(*turned) == ["no"] * 5 + ["locked"] * 3
+    assert await ask.verified(({"code": "C0007"}, {"income": 1_007})) == ["locked"]
+    known = {"region": "330101", "born": "1985-01-01"}  # together they mean few
+    several = [({"income": guess}, known) for guess in range(2_000, 2_030)]
+    assert await ask.verified(*several) == ["no"] * 5 + ["locked"] * 25
+    mixed = [({"phone": f"139{guess:08}"}, {"code": "C0011", "income": 1_011}) for guess in range(8)]
+    assert await ask.verified(*mixed) == ["no"] * 5 + ["locked"] * 3
+
+
+async def test_that_a_record_is_there_does_not_show_in_being_locked(ask: Asker) -> None:
+    for code in ("C0012", "C7777"):
+        turned = [({"income": guess}, {"code": code}) for guess in range(900, 907)]
+        assert await ask.verified(*turned) == ["no"] * 5 + ["locked"] * 2
+
+
+async def test_common_values_may_be_claimed_wrongly_of_many(ask: Asker) -> None:
+    """A region that hundreds have tells of nobody: who checks a list of records is not locked out."""
+    checks = [({"code": f"C{n:04}"}, {"region": "330103"}) for n in range(100, 116)]
+    assert await ask.verified(*checks) == ["no", "no", "no", "yes"] * 4
+
+
 @pytest.mark.parametrize("check", [
     ({"secret": "机密"}, {"name": "王1明"}), ({"code": "C0001"}, {"secret": "机密"}),
     ({"code": "C0001"}, {"nothing": 1}),
