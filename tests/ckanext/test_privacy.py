@@ -177,6 +177,10 @@ def test_a_refusal_does_not_tell_the_id_behind_a_name(app: Any, make: Any, heade
                 f"/api/3/action/{action}", json={"id": hidden["name"]}, headers=headers_of(who), status=None)
             assert answer.status_code == 403
             assert hidden["id"] not in answer.get_data(as_text=True)
+        view = {"resource_id": hidden["resources"][0]["id"], "title": "x", "view_type": "datatables_view"}
+        answer = app.post("/api/3/action/resource_view_create", json=view, headers=headers_of(who), status=None)
+        assert answer.status_code == 403
+        assert hidden["id"] not in answer.get_data(as_text=True)
 
 
 def test_collaborators_that_there_are_not_are_no_error_of_the_server(app: Any, make: Any, headers_of: Any) -> None:

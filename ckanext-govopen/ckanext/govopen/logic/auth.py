@@ -11,8 +11,8 @@ from ckanext.govopen import privacy, ratings
 
 __all__ = [
     "govopen_identity_show", "govopen_outbox_drain", "govopen_outbox_show", "govopen_rating_create",
-    "govopen_rating_show", "package_show", "package_update", "task_status_show", "user_autocomplete", "user_list",
-    "user_show",
+    "govopen_rating_show", "package_show", "package_update", "resource_create", "task_status_show",
+    "user_autocomplete", "user_list", "user_show",
 ]
 Answer = dict[str, Any]
 Auth = Callable[[dict[str, Any], dict[str, Any]], Answer]
@@ -66,6 +66,11 @@ def package_show(next_auth: Auth, context: dict[str, Any], data_dict: dict[str, 
 
 @tk.chained_auth_function
 def package_update(next_auth: Auth, context: dict[str, Any], data_dict: dict[str, Any]) -> Answer:
+    return _unnamed(next_auth(context, data_dict), tk._("Only the department of this data may change it."))
+
+
+@tk.chained_auth_function
+def resource_create(next_auth: Auth, context: dict[str, Any], data_dict: dict[str, Any]) -> Answer:
     return _unnamed(next_auth(context, data_dict), tk._("Only the department of this data may change it."))
 
 
