@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import ipaddress
 import logging
 import sys
@@ -15,6 +16,10 @@ from ops.search.app import build_search_app
 from ops.search.chinese.lexicon import add_terms
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
+
+COLLECT = (20_000, 20, 50)
+"""The collector of cycles runs seldom: a batch of documents makes many values and hardly a cycle, and the tables that
+were read at the start are not looked at again."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     except SearchFault as fault:
         print(fault.message, file=sys.stderr)
         return 1
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     uvicorn.run(
         build_search_app(engine, password, given.prefix), host=given.host, port=given.port,
         loop="uvloop", http="httptools",

@@ -54,7 +54,7 @@ class Assist:
         """Does any document that may be seen hold every word as typed?"""
         shape = self.shape or Dismax(())
         strict = self.select.compiler(Dismax(shape.fields, shape.tie, "100%")).query(self.node)
-        return bool(self.select.snapshot.searcher.search(self.select.filtered(strict), 1, count=False).hits)
+        return self.select.finds(strict)
 
     def answer(self, hits: Sequence[Hit], total: int) -> dict[str, Any]:
         """``highlighting`` and ``spellcheck``, as asked for."""

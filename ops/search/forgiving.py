@@ -166,7 +166,7 @@ class Forgiving:
         return self._compiler.query(Term(None, text))
 
     def _exists(self, query: Query) -> bool:
-        return bool(self.select.snapshot.searcher.search(self.select.filtered(query), 1, count=False).hits)
+        return self.select.finds(query)
 
     def query(self) -> Query | None:
         """The query with corrections for the words that find nothing; None when there is nothing to correct."""

@@ -165,6 +165,11 @@ class Select:
         """A query under the caller's filters."""
         return self._filtered(main)
 
+    def finds(self, query: Query) -> bool:
+        """Is there a hit under the caller's filters? Nothing is scored."""
+        unscored = self._filtered(Query.const_score_query(query, 0.0))
+        return bool(self.snapshot.searcher.search(unscored, 1, count=False, order_by_field=SEQUENCE).hits)
+
     def count_of(self, text: str) -> int:
         """How many documents another text would find under the same filters and fields."""
         shape = self._main.shape or Dismax(((self.default_field, 1.0),))
