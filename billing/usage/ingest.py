@@ -22,10 +22,10 @@ from billing.usage.store import acquire
 
 log = logging.getLogger("govopen.usage")
 
-COMMIT_MAX = 10_000
-"""Events of one transaction."""
-LANES = 1
-"""Transactions under way at once: a second one would wait for the counters that the first one holds."""
+COMMIT_MAX = 2_000
+"""Events of one transaction, when requests are not larger: while one is written, others are read."""
+LANES = 2
+"""Transactions under way at once. A second one waits for the counters that the first one holds, but is ready then."""
 WAITING_MAX = 200_000
 """Events that may wait in memory; who comes then is told to come again."""
 TRIES = 4

@@ -151,18 +151,22 @@ async def write(tx: asyncpg.Connection, now: datetime) -> None:
     """Keep what is staged as events, each with its place in its grant's count; every one of it is new."""
     await tx.execute(
         """
-        WITH counted AS (
+        WITH many AS MATERIALIZED (
+            SELECT subject AS grant_id, count(*) AS events FROM usage_staging GROUP BY subject
+        ), counted AS (
             INSERT INTO billing.usage_grant_sequence AS s (grant_id, last)
-            SELECT subject, count(*) FROM usage_staging GROUP BY subject ORDER BY subject
+            SELECT grant_id, events FROM many ORDER BY grant_id
             ON CONFLICT (grant_id) DO UPDATE SET last = s.last + excluded.last
             RETURNING grant_id, last
+        ), starts AS MATERIALIZED (
+            SELECT grant_id, last - events AS before FROM counted JOIN many USING (grant_id)
         )
         INSERT INTO billing.usage_event (number, source, id, type, subject, time, resource_id, rows, calls, bytes, data,
             digest, recorded_at, sequence, source_sequence, issued_at, corrects_source, corrects_id)
         SELECT number, source, id, type, subject, time, resource_id, rows, calls, bytes, data::jsonb, digest, $1,
-            c.last - count(*) OVER (PARTITION BY subject) + row_number() OVER (PARTITION BY subject ORDER BY number),
+            before + row_number() OVER (PARTITION BY subject ORDER BY number),
             source_sequence, issued_at, corrects_source, corrects_id
-        FROM usage_staging JOIN counted c ON c.grant_id = subject
+        FROM usage_staging JOIN starts ON grant_id = subject
         """,
         now,
     )
