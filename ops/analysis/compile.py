@@ -13,6 +13,7 @@ from authz import DataObject, FieldError, InvalidInput, Obligations
 from authz.obligations import compile_select
 from authz.obligations.text import Parameters, quoted
 from authz.obligations.values import SQL_TYPES, ValueUnfit, typed
+from ops.analysis.nearness import BITS
 from ops.analysis.query import AnalysisQuery, Condition
 from ops.analysis.refusals import QueryNotAllowed
 
@@ -47,11 +48,13 @@ class AnalysisSql:
                     what_zh=f"“{aggregate.column}”不是数值", what_en=f"'{aggregate.column}' is no number"
                 )
 
-    def sizes(self) -> Statement:
-        """How many rows there are, how many match, and how many match without each condition."""
+    def sizes(self, seed: int) -> Statement:
+        """How many rows there are, how many match, and how many match without each condition; what rows there are."""
         parameters = Parameters()
         conditions = [self._condition(one, parameters) for one in self.query.conditions]
         wanted = ["count(*) AS total", self._counted(conditions, "matched")]
+        place = parameters.add(seed, "bigint")
+        wanted.append(f"coalesce(bit_xor(hashint8extended({quoted(KEY)}, {place})), 0) AS state")
         wanted += [
             self._counted([c for n, c in enumerate(conditions) if n != without], f"without_{without}")
             for without in range(len(conditions))
@@ -63,17 +66,22 @@ class AnalysisSql:
         kept = f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
         return f"count(*){kept} AS {name}"
 
-    def groups(self, seed: int) -> Statement:
+    def groups(self, seed: int, sketch_seed: int) -> Statement:
         """Each group: its columns, its size, a fingerprint of its rows, and per aggregate its parts.
 
         Of ``n`` aggregates ``v<n>`` is the count or sum, ``c<n>`` how many values there are, ``b<n>`` the sum of the
-        absolute values and ``m<n>`` the largest of them. ``seed`` keys the fingerprint.
+        absolute values and ``m<n>`` the largest of them. ``seed`` keys the fingerprint; ``same`` and ``sketch`` are by
+        ``sketch_seed``, see ``nearness``.
         """
         parameters = Parameters()
         wanted = [f"{self._group(n)} AS g{n}" for n in range(len(self.query.groups))]
         wanted.append("count(*) AS size")
         place = parameters.add(seed, "bigint")
         wanted.append(f"bit_xor(hashint8extended({quoted(KEY)}, {place})) AS rows")
+        hashed = f"hashint8extended({quoted(KEY)}, {parameters.add(sketch_seed, 'bigint')})"
+        zeros = f"repeat('0', {BITS})::bit({BITS})"
+        wanted.append(f"coalesce(bit_xor({hashed}), 0) AS same")
+        wanted.append(f"coalesce(bit_xor(set_bit({zeros}, ({hashed} & {BITS - 1})::int, 1)), {zeros}) AS sketch")
         for n, one in enumerate(self.query.aggregates):
             if one.column is None:
                 wanted.append(f"count(*) AS v{n}, count(*) AS c{n}")

@@ -1,10 +1,12 @@
 """Disclosure control: which groups may be shown, and by how much their figures are blurred. Pure functions.
 
-Threats and what answers them. A small group: the floor, and a second group withheld when the remainder of a total would
-give the first away. Two queries that differ in one condition: every condition must set no record apart or at least as
-many as the floor. More queries than that, cleverly overlapping: noise that is fixed by the set of records, so that
-the same records always give the same answer and other sets an unrelated one; a budget a day keeps it from being
-averaged away. One record that makes up a sum: the sum is withheld.
+Threats and what answers them. A small group: the floor. Two queries that differ in one condition: a condition that sets
+fewer records apart than the floor falls away, and a set that comes nearer than that to what was told before is answered
+as that one (``asking``, ``nearness``). Refusals as an oracle: none of this is refused, and nothing is told of how many
+groups were left out, so that none and a few look the same. More queries, cleverly overlapping: noise that is fixed by
+the set of records, so that the same records always give the same answer and other sets an unrelated one; it grows with
+the questions, and a budget a day bounds them, so that averaging is slow. One record that makes up a sum: the sum is
+withheld.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from math import ceil
 from typing import Any
 
 from ops.analysis.limits import AnalysisLimits
-from ops.analysis.query import AnalysisQuery
-from ops.analysis.refusals import SinglesOut, TooFewRows
+from ops.analysis.query import Aggregate, AnalysisQuery
 
 Row = Mapping[str, Any]
 STEPS = 2**32
@@ -27,37 +29,29 @@ STEPS = 2**32
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of outputs in the order asked for; ``withheld`` groups existed but may not be shown."""
+    """Rows of outputs in the order asked for; ``withheld`` groups existed but may not be shown: that
+    is for the records of the department, not for who asked."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     withheld: int
-
-
-def require_sizes(sizes: Row, query: AnalysisQuery, limits: AnalysisLimits) -> None:
-    """Raise TooFewRows or SinglesOut when the matching records, or those a condition sets apart, are too few."""
-    matched = int(sizes["matched"])
-    if matched < limits.floor:
-        raise TooFewRows(floor=limits.floor)
-    for place, condition in enumerate(query.conditions):
-        if 0 < int(sizes[f"without_{place}"]) - matched < limits.floor:
-            raise SinglesOut(field=condition.column)
-    if 0 < int(sizes["total"]) - matched < limits.floor:
-        raise SinglesOut(field=query.conditions[-1].column)
+    blurred: int
+    """The most, in records, by which any of these figures is blurred either way."""
 
 
 def shown(rows: Sequence[Row], limits: AnalysisLimits) -> list[Row]:
-    """The groups that may be shown: none below the floor, and no remainder below it that a total would give away."""
-    large = sorted((one for one in rows if one["size"] >= limits.floor), key=lambda one: (one["size"], one["rows"]))
-    hidden = sum(one["size"] for one in rows if one["size"] < limits.floor)
-    while 0 < hidden < limits.floor and large:
-        hidden += large.pop(0)["size"]
-    return large
+    """The groups that may be shown: none below the floor.
+
+    No other is left out to make up for it, for its absence would tell that a small one is there. What a total leaves
+    beside all that are shown is blurred by the noise of every one of them. How many were left out is not told either.
+    """
+    return [one for one in rows if one["size"] >= limits.floor]
 
 
-def answer(rows: Sequence[Row], query: AnalysisQuery, limits: AnalysisLimits, salt: str) -> Answer:
-    """What is told: the shown groups with blurred figures, ordered and cut as asked."""
-    visible = shown(rows, limits)
+def answer(
+    visible: Sequence[Row], query: AnalysisQuery, limits: AnalysisLimits, salt: str, groups: int
+) -> Answer:
+    """What is told: the visible of so many groups with blurred figures, ordered and cut as asked."""
     made = [_figures(one, query, limits, salt) for one in visible]
     for name, descending in reversed(query.order):
         made.sort(key=lambda one, name=name: _sort_key(one[name]), reverse=descending)  # type: ignore[misc]
@@ -65,7 +59,8 @@ def answer(rows: Sequence[Row], query: AnalysisQuery, limits: AnalysisLimits, sa
         made.sort(key=lambda one: [_sort_key(one[group.name]) for group in query.groups])
     cut = made[: query.limit]
     return Answer(
-        query.outputs, tuple(tuple(one[name] for name in query.outputs) for one in cut), len(rows) - len(visible)
+        query.outputs, tuple(tuple(one[name] for name in query.outputs) for one in cut), groups - len(visible),
+        ceil(max((most_noise(one, limits) for one in visible), default=limits.noise)),
     )
 
 
@@ -77,12 +72,9 @@ def _figures(row: Row, query: AnalysisQuery, limits: AnalysisLimits, salt: str) 
     found: dict[str, Any] = {group.name: _plain(row[f"g{n}"]) for n, group in enumerate(query.groups)}
     for n, one in enumerate(query.aggregates):
         values = int(row[f"c{n}"])
-        blur = _noise(salt, row["rows"], row["size"], one.column or "*", limits.noise)
+        blur = _noise(salt, row["rows"], row["size"], one.column or "*", most_noise(row, limits))
         if one.function == "count":
-            # of how many values there are nothing is told between none and the floor
-            small = one.column is not None and 0 < row["size"] - values < limits.floor
-            told = int(row[f"v{n}"])
-            found[one.name] = None if small or 0 < values < limits.floor else max(0, told + _whole(blur)) if told else 0
+            found[one.name] = _count(row, n, one, blur, limits)
             continue
         found[one.name] = _sum(row, n, values, blur, limits) if one.function == "sum" else (
             _average(row, n, values, blur, limits)
@@ -90,9 +82,19 @@ def _figures(row: Row, query: AnalysisQuery, limits: AnalysisLimits, salt: str) 
     return found
 
 
+def _count(row: Row, n: int, one: Aggregate, blur: Decimal, limits: AnalysisLimits) -> int:
+    """Fewer values than the floor are as none; fewer without one than the floor as none without."""
+    values, told = int(row[f"c{n}"]), int(row[f"v{n}"])
+    if values < limits.floor:
+        return 0
+    if not one.distinct and row["size"] - values < limits.floor:
+        told = row["size"]
+    return max(0, told + _whole(blur))
+
+
 def _withheld(row: Row, n: int, values: int, limits: AnalysisLimits) -> bool:
-    """Too few values, too few without one, or one that makes up too much of the whole."""
-    if values < limits.floor or 0 < row["size"] - values < limits.floor:
+    """Too few values, or one that makes up too much of the whole."""
+    if values < limits.floor:
         return True
     return bool(row[f"m{n}"] > Decimal(str(limits.dominance)) * row[f"b{n}"])
 
@@ -110,7 +112,12 @@ def _average(row: Row, n: int, values: int, blur: Decimal, limits: AnalysisLimit
     return _rounded((row[f"v{n}"] + blur * row[f"b{n}"] / values) / values)
 
 
-def _noise(salt: str, rows: int, size: int, about: str, most: int) -> Decimal:
+def most_noise(row: Row, limits: AnalysisLimits) -> Decimal:
+    """The noise of a set: more of it, the more sets were told before (``rank``)."""
+    return limits.noise * (1 + Decimal(row.get("rank", 0)) / limits.fresh).sqrt()
+
+
+def _noise(salt: str, rows: int, size: int, about: str, most: Decimal) -> Decimal:
     """Between -most and most, fixed by the set of records and the column under the grant's own key."""
     told = hmac.new(salt.encode(), f"analysis\0{rows}\0{size}\0{about}".encode(), hashlib.sha256).digest()
     step = int.from_bytes(told[:4], "big")

@@ -30,14 +30,14 @@ class TooFewRows(Forbidden):
     next_en = "Ask with wider conditions."
 
 
-class SinglesOut(Forbidden):
-    """One condition makes a difference of only a few rows: with and without it, they could be told."""
+class TooNear(Forbidden):
+    """The records asked about are nearly those of an earlier question under another grant."""
 
-    code = "analysis_singles_out"
-    zh = "条件“{field}”只区分出少量记录，两次查询相减即可推出个体，不能给出结果。"
-    en = "The condition on '{field}' sets only a few records apart; subtracting two answers would tell of them."
-    next_zh = "请去掉该条件，或换用区分更多记录的条件。"
-    next_en = "Leave it out, or use one that sets more records apart."
+    code = "analysis_too_near"
+    zh = "本次查询与此前某次查询涉及的记录相差不足 {floor} 条，两次结果相减即可推出个体，不能给出结果。"
+    en = "The records differ by fewer than {floor} from those of an earlier query; subtracting would tell of them."
+    next_zh = "请沿用此前的条件，或换用相差更多记录的条件。"
+    next_en = "Keep to the earlier conditions, or ask about a set that differs by more."
 
 
 class BudgetSpent(Forbidden):

@@ -50,10 +50,10 @@ class VerifyBody(Body):
 
 ANALYSED: dict[str, Any] = {"responses": {"200": {"description": "统计结果 (figures)", "content": {"application/json": {
     "schema": {
-        "type": "object", "required": ["id", "columns", "rows", "withheld_groups", "floor", "blurred_by_records"],
+        "type": "object", "required": ["id", "columns", "rows", "floor", "blurred_by_records"],
         "properties": {
             "id": {"type": "string"}, "columns": {"type": "array", "items": {"type": "string"}},
-            "rows": {"type": "array", "items": {"type": "array"}}, "withheld_groups": {"type": "integer", "minimum": 0},
+            "rows": {"type": "array", "items": {"type": "array"}},
             "floor": {"type": "integer"}, "blurred_by_records": {"type": "integer"},
         },
     },

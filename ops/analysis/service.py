@@ -12,16 +12,14 @@ from starlette.requests import Request
 
 from authz import AuditEntry, NotFound, Refusal, beijing_date, new_id
 from billing.usage import Ask, Quota, Served
-from ops.analysis.compile import AnalysisSql, Statement
-from ops.analysis.disclosure import Answer, answer, require_sizes
+from ops.analysis.asking import Question, tellable
+from ops.analysis.disclosure import Answer, answer
 from ops.analysis.entry import Admitted, admit
 from ops.analysis.limits import AnalysisLimits
 from ops.analysis.query import AnalysisQuery, parse
-from ops.analysis.refusals import AnalysisTooSlow, BudgetSpent, QueryNotAllowed
+from ops.analysis.refusals import AnalysisTooSlow, BudgetSpent
 from ops.delivery.connections import acquired
 from ops.delivery.parts import DeliveryParts
-
-GROUPS_MAX = 100_000
 
 
 async def analyse(
@@ -34,7 +32,7 @@ async def analyse(
     )
     query_id = await _spend(parts, admitted, text, limits)
     try:
-        found = await _run(parts, admitted, query, limits)
+        found = await _run(parts, admitted, query, query_id, limits)
         await _meter(parts, admitted, query, found)
     except Refusal as refusal:
         await _keep(parts, admitted, query_id, refused=refusal.code)
@@ -42,7 +40,7 @@ async def analyse(
     await _keep(parts, admitted, query_id, found=found)
     shown = {
         "id": query_id, "columns": list(found.columns), "rows": [list(row) for row in found.rows],
-        "withheld_groups": found.withheld, "floor": limits.floor, "blurred_by_records": limits.noise,
+        "floor": limits.floor, "blurred_by_records": found.blurred,
     }
     return shown, admitted.limits
 
@@ -79,33 +77,22 @@ async def _spend(parts: DeliveryParts, admitted: Admitted, text: str, limits: An
     return query_id
 
 
-async def _run(parts: DeliveryParts, admitted: Admitted, query: AnalysisQuery, limits: AnalysisLimits) -> Answer:
-    """The blurred groups; raises TooFewRows, SinglesOut, AnalysisTooSlow. Reads one state, read-only, in time."""
-    grant = admitted.grant
-    sql = AnalysisSql(admitted.obligations, admitted.data, grant.salt, query)
-    seed = int.from_bytes(hashlib.sha256(f"analysis\0{grant.salt}".encode()).digest()[:8], "big", signed=True)
+async def _run(
+    parts: DeliveryParts, admitted: Admitted, query: AnalysisQuery, query_id: str, limits: AnalysisLimits
+) -> Answer:
+    """The blurred groups; raises TooFewRows, TooNear, AnalysisTooSlow. Reads one state, read-only, in time."""
     try:
         async with (
             acquired(parts.restricted) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(f"SET LOCAL statement_timeout = {int(limits.timeout_s * 1000)}")
-            sizes = await _fetch(connection, sql.sizes())
-            require_sizes(sizes[0], query, limits)
-            rows = await _fetch(connection, sql.groups(seed))
+            visible, groups = await tellable(parts, Question(connection, admitted, query, limits), query_id)
     except (asyncpg.QueryCanceledError, TimeoutError) as fault:
         raise AnalysisTooSlow(seconds=f"{limits.timeout_s:g}") from fault
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as fault:
         raise NotFound from fault
-    return await asyncio.to_thread(answer, rows, query, limits, grant.salt)
-
-
-async def _fetch(connection: Any, statement: Statement) -> list[dict[str, Any]]:
-    found = await connection.fetch(statement.sql, *statement.params)
-    if len(found) > GROUPS_MAX:
-        zh, en = f"分组超过 {GROUPS_MAX:,} 个", f"there are more than {GROUPS_MAX:,} groups"
-        raise QueryNotAllowed(what_zh=zh, what_en=en)
-    return [dict(row) for row in found]
+    return await asyncio.to_thread(answer, visible, query, limits, admitted.grant.salt, groups)
 
 
 async def _meter(parts: DeliveryParts, admitted: Admitted, query: AnalysisQuery, found: Answer) -> None:
