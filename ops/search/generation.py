@@ -27,8 +27,9 @@ from ops.search.values import Values
 
 log = logging.getLogger("ops.search")
 
-HEAP_BYTES = 120_000_000
-"""What tantivy may hold before it writes a segment; small writes never come near it."""
+HEAP_BYTES = 360_000_000
+"""What tantivy may hold before it writes a segment: a bulk load makes few large ones, which queries are the faster for.
+Small writes never come near it."""
 COMMIT_EACH = 20_000
 """Documents of a catch-up between two points from which it could go on."""
 

@@ -107,6 +107,15 @@ class Store:
                 self._readers.append(found)
         return found
 
+    def release(self) -> None:
+        """Close the connection of a thread that ends."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            self._local.connection = None
+            with self._lock:
+                self._readers.remove(found)
+            found.close()
+
     def close(self) -> None:
         with self._lock:
             for connection in self._readers:

@@ -126,6 +126,7 @@ class Values:
                 log.exception("The values of documents cannot be read; they are counted by the index")
                 self._overflown = True
         finally:
+            self._store.release()
             self._filler = None
 
     def _fill(self, fields: list[_Field], upto: int) -> None:
