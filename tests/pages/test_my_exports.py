@@ -69,7 +69,8 @@ def test_an_export_from_the_form_to_the_file(sit: Sit, granted: str) -> None:
     page.select_option("#field-op", "prefix")
     page.fill("#field-value", "91330100MA0000000")
     page.get_by_role("button", name="生成文件").click()
-    expect(page.locator(".go-flash, [role=status]").first).to_contain_text("正在生成导出文件")
+    expect(page.locator("main, .go-flash, .go-notice--done").first).to_be_visible()
+    expect(page.get_by_text("正在生成导出文件")).to_be_visible()
     expect(page.locator("#live tbody")).to_contain_text("已生成", timeout=PATIENCE_MS)  # without reloading
     seen(page, "exports")
     with page.expect_download() as waiting:
