@@ -106,7 +106,8 @@ async def told_near(
 ) -> dict[int, tuple[Condition, ...]]:
     """By the places of sets that differ from one that was told, by fewer records than the floor: that one's conditions.
 
-    Of several the first that was told; a set that was itself told is not among them.
+    Of several the nearest: told sets are apart, so that few records more or less lead to the same one. A set that was
+    itself told is not among them.
     """
     rows = await tx.fetch(
         "SELECT n.place, near.conditions FROM unnest($4::bigint[], $5::bigint[], $6::text[]) WITH ORDINALITY"
@@ -114,7 +115,8 @@ async def told_near(
         " FROM analysis.told_set s WHERE s.party_id = $1 AND s.resource_id = $2 AND s.state = $3"
         " AND s.size BETWEEN n.size - $7 AND n.size + $7 AND ((s.size, s.rows) = (n.size, n.rows)"
         f" OR bit_count(s.sketch # n.sketch::bit({BITS})) < $7)"
-        " ORDER BY (s.size, s.rows) = (n.size, n.rows) DESC, s.rank, s.size, s.rows LIMIT 1) AS near"
+        " ORDER BY (s.size, s.rows) = (n.size, n.rows) DESC,"
+        f" bit_count(s.sketch # n.sketch::bit({BITS})), s.rank, s.size, s.rows LIMIT 1) AS near"
         " WHERE (near.size, near.rows) <> (n.size, n.rows)",
         asker.party_id, asker.resource_id, asker.state, [one.size for one in sets], [one.rows for one in sets],
         [one.sketch for one in sets], floor,
