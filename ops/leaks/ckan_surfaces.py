@@ -230,6 +230,8 @@ govopen_loading form load
 govopen_my asked home listed
 govopen_my_applications asked agreement agreement_text show
 govopen_my_applications form act
+govopen_my_exports asked live show
+govopen_my_exports form act
 govopen_my_grants asked show
 govopen_my_grants form act
 govopen_my_invoices asked show usage
@@ -238,6 +240,8 @@ govopen_my_organisation asked show
 govopen_my_organisation form act
 govopen_my_registrations asked edit new objection show
 govopen_my_registrations form act change create raise_objection
+govopen_my_webhooks asked deliveries show
+govopen_my_webhooks form act again
 govopen_my_usage asked line line_file show
 govopen_my_usage apart live: a stream without an end, asked in its own test
 govopen_pages asked catalogue developers home mode script_texts
