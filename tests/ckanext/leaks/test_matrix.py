@@ -27,9 +27,10 @@ NAMES = ("id", "name", "name_or_id", "resource_id", "package_id", "dataset_id", 
 
 def cells(action: Action) -> Iterator[tuple[str, str, str]]:
     """(attribute, target, viewer) of an action; one attribute where it is about none."""
-    about = bool(action.places & ckan_surfaces.OF_DATASETS)
+    about, chosen = bool(action.places & ckan_surfaces.OF_DATASETS), ATTRIBUTES[turn(action.name) % 3]
     for attribute in ATTRIBUTES if about else ("conditional",):
-        for target in some(TARGETS, action.name, attribute) if about else ("main",):
+        hidden = about and (FULL or attribute == chosen)
+        for target in some(TARGETS, action.name, attribute) if hidden else ("main",):
             words = (action.name, attribute, target)
             alone = not FULL and target != "main"
             for viewer in (stranger(*words),) if alone else askers(*words, everybody=FULL and target == "main"):
