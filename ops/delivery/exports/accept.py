@@ -117,7 +117,8 @@ async def reserve(tx: asyncpg.Connection, permit: Permit, ask: Ask, instead_of: 
 
 
 async def end(
-    tx: asyncpg.Connection, runtime: Runtime, job: ExportJob, state: str, error: str | None = None
+    tx: asyncpg.Connection, runtime: Runtime, job: ExportJob, state: str, error: str | None = None, *,
+    actor: str | None = None,
 ) -> ExportJob:
     """End a job that the caller has locked. A job without a file costs nothing: its reservation is given back.
 
@@ -131,7 +132,7 @@ async def end(
         "UPDATE ops.export_job SET state = $2, error = $3, ended_at = $4 WHERE id = $1", job.id, state, error, now
     )
     await runtime.audit.append(tx, AuditEntry(
-        f"export.{state}", "worker" if state != "cancelled" else f"grant:{job.grant_id}", "export", job.id,
+        f"export.{state}", actor or ("worker" if state != "cancelled" else f"grant:{job.grant_id}"), "export", job.id,
         details={"grant_id": job.grant_id, "resource_id": job.resource_id, "error": error},
     ))
     return await store.find(tx, job.id)

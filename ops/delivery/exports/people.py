@@ -105,7 +105,7 @@ async def cancel(grant_id: str, job_id: str, runtime: RuntimeDep, call: CallDep)
         job = await store.find(tx, job_id, grant_id=grant_id, lock=True)
         if not job.is_open and job.state != "ready":
             raise ExportNotOpen(state=job.state)
-        job = await accept.end(tx, runtime, job, "cancelled")
+        job = await accept.end(tx, runtime, job, "cancelled", actor=call.identity.name)
     await asyncio.to_thread(store.ExportFolder.from_env().file(job).unlink, missing_ok=True)
     return _document(job, call)
 
