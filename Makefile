@@ -59,8 +59,8 @@ test-ckan-full: install-dev ## CKAN 自己的检索测试全部（需 git）/ CK
 test-search-kills: install-dev ## 检索服务 300 次断电 / 300 kills of the search service
 	@GOVOPEN_SEARCH_KILLS=300 $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_kills.py
 
-test-policy: install-dev ## 两个策略引擎、角色索引与 Casbin 对照；ARGS=60000 问题数 / engines and the role index compared
-	@GOVOPEN_POLICY_EXAMPLES="$(or $(ARGS),20000)" $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/authz/test_engines_agree.py tests/authz/test_roles.py
+test-policy: install-dev ## 策略引擎、角色索引、脱敏与接口的长测试；ARGS=60000 问题数 / engines, roles, masks and the described interface at length
+	@GOVOPEN_POLICY_EXAMPLES="$(or $(ARGS),20000)" GOVOPEN_MASK_EXAMPLES=300 GOVOPEN_API_EXAMPLES=120 GOVOPEN_ANALYSIS_QUERIES_DAY=100000 $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/authz/test_engines_agree.py tests/authz/test_roles.py tests/authz/test_masks_reveal_nothing.py tests/authz/test_described.py tests/analysis/test_masks_everywhere.py
 
 lint: install-dev ## ruff、mypy、import-linter、策略检查 / and the policies
 	@$(BIN)/ruff check .
