@@ -36,7 +36,9 @@ def _states() -> dict[str, tuple[str, str]]:
 
 def _errors() -> dict[str, str]:
     return {
-        "timeout": tk._("no answer in time"), "no_connection": tk._("no connection"),
+        "name_not_resolved": tk._("its name was not found"),
+        "address_not_public": tk._("its address is not a public one"), "timeout": tk._("no answer in time"),
+        "no_connection": tk._("no connection"),
         "redirect_refused": tk._("it redirects, which is not followed"), "not_sent": tk._("could not be sent"),
     }
 
