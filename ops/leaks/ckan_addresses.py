@@ -61,6 +61,7 @@ FORM = {
     "fullname": "x",
     "email": "leak@govopen.example",
     "is_sysadmin": "True",
+    "status": "True",
     "old_password": "x",
     "password1": "leak-password-1",
     "password2": "leak-password-1",

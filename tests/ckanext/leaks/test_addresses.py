@@ -19,8 +19,9 @@ GROWING = ("govopen_outbox", "govopen_rating", "licensing.", "authz.", "audit.",
 """Tables in which a viewer may make rows: one's own papers at the service."""
 MOVING = ("govopen_stale", "user_following_user", "user_following_dataset", "user_following_group")
 """What one follows oneself; what the index is still to be told."""
-BY_DESIGN = {"user.request_reset": "user"}
-"""Whoever has forgotten a password is sent a link, for which the account keeps a key."""
+BY_DESIGN = {"user.request_reset": "user", "user.sysadmin": "activity"}
+"""Whoever has forgotten a password is sent a link, for which the account keeps a key; whoever asks to be an
+administrator is not made one, but has an event of an account that was saved as it was."""
 Judging = Callable[..., Any]
 
 
