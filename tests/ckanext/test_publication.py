@@ -168,6 +168,16 @@ def test_conditions_travel_with_conditional_data(act: Any, people: Any, service:
     assert set(sent["conditions"]) == {"open_mode", "use_requirements", "security_measures"}
 
 
+def test_the_operator_travels_with_its_data(act: Any, people: Any, service: ServiceDouble) -> None:
+    made = act("editor", "package_create", **conditional(
+        people["org"]["id"], operator_uscc="91350100m000100y43", resources=[{"name": "登记表"}]))
+    assert made["operator_uscc"] == "91350100M000100Y43"
+    assert service.objects[made["resources"][0]["id"]]["operator_uscc"] == "91350100M000100Y43"
+    with pytest.raises(tk.ValidationError) as refused:
+        act("editor", "package_patch", id=made["id"], operator_uscc="91350100M000100Y44")
+    assert "operator_uscc" in refused.value.error_dict
+
+
 def test_an_open_sample_may_stand_beside_conditional_data(act: Any, people: Any, service: ServiceDouble) -> None:
     made = act("editor", "package_create", **conditional(people["org"]["id"], resources=[
         {"name": "登记表"},
