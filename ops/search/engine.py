@@ -247,7 +247,7 @@ class Engine:
         with self.current.transaction():
             while at < len(jobs) and not jobs[at].alone:
                 for change in jobs[at].changes:
-                    steps += self.current.record(change)
+                    steps += self._record(change)
                 at += 1
             self._note_progress()
         self.current.apply(steps)
@@ -262,11 +262,18 @@ class Engine:
             searcher = self.snapshot().searcher
             query = change.matching(searcher)
             hits = searcher.search(query, max(1, searcher.num_docs), order_by_field=SEQUENCE).hits
-            change = Change(keys=self.store.keys_of([sequence for sequence, _ in hits]))
+            change = Change(keys=self.store.keys_of([sequence for sequence, _ in hits]), by_query=len(hits) != 1)
         with self.current.transaction():
-            steps = self.current.record(change)
+            steps = self._record(change)
             self._note_progress()
         self.current.apply(steps)
+
+    def _record(self, change: Change) -> list[Step]:
+        """Write a change into the open transaction. A rebuild may hold what a deletion did not find here."""
+        steps = self.current.record(change)
+        if self.rebuild is not None and (change.by_query or len(steps) < len(change.puts) + len(change.keys)):
+            self.current.note_missed()
+        return steps
 
     def _note_progress(self) -> None:
         """How far the index is goes with a transaction that is made anyway."""

@@ -22,7 +22,7 @@ from tantivy import Document, Index, Query
 from ops.search import health
 from ops.search.documents import Prepared, texts, to_index
 from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
-from ops.search.store import Store, salvage, unpack_head
+from ops.search.store import MISSED, Store, salvage, unpack_head
 from ops.search.values import Values
 
 log = logging.getLogger("ops.search")
@@ -41,6 +41,8 @@ class Change:
     puts: list[Prepared] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     matching: Callable[[Any], Query] | None = None
+    by_query: bool = False
+    """Of the keys that a query found: whether it could mean documents that are not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Generation:
         self.is_fresh = self.store.meta("layout") != LAYOUT or not (in_order or health.index_is_whole(folder))
         if not self.is_fresh:
             try:
+                if not in_order:
+                    health.drop_unnamed_deletions(folder)
                 self._open_tantivy(folder)
             except Exception:
                 log.exception("The index cannot be opened; it is built anew from the stored documents")
@@ -206,6 +210,11 @@ class Generation:
             if self.store.end(self.sequence, key):
                 recorded.append(Step(key, self.sequence, True, None))
         return recorded
+
+    def note_missed(self) -> None:
+        """A deletion that left no row is a change all the same; in the open transaction."""
+        self.sequence += 1
+        self.store.set_meta(MISSED, str(self.sequence))
 
     def apply(self, steps: list[Step]) -> None:
         """Hand to the index what the store has."""

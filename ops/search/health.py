@@ -40,6 +40,19 @@ def index_is_whole(folder: Path) -> bool:
     return True
 
 
+def drop_unnamed_deletions(folder: Path) -> None:
+    """Remove files of deletions that no commit names: one that was cut short wrote them, and the next would not
+    write over them."""
+    segments = json.loads((folder / "meta.json").read_bytes())["segments"]
+    named = {
+        f"{segment['segment_id'].replace('-', '')}.{segment['deletes']['opstamp']}.del"
+        for segment in segments if segment.get("deletes")
+    }
+    for path in folder.glob("*.del"):
+        if path.name not in named:
+            path.unlink()
+
+
 def _is_whole(path: Path) -> bool:
     with path.open("rb") as file:
         size = file.seek(0, 2)

@@ -21,7 +21,7 @@ from ops.search.errors import SearchFault
 from ops.search.fields import LAYOUT
 from ops.search.folders import remove_folder
 from ops.search.generation import COMMIT_EACH, Change, Generation, Step
-from ops.search.store import Store, unpack_head
+from ops.search.store import MISSED, Store, unpack_head
 
 log = logging.getLogger("ops.search")
 
@@ -128,6 +128,9 @@ class Rebuild:
             raise SearchFault(f"{missing} ranges are missing", 409)
         if self.generation.gap is not None:
             raise SearchFault("The index of the rebuild is catching up; ask again", 503)
+        if since < int(self.source.store.meta(MISSED) or 0):
+            # what was deleted may be in a range that was sent, and the current generation never had it
+            raise SearchFault("Something was deleted meanwhile; ask again with the datasets that there are now", 503)
         keep = {*alive, *foreign, *self.source.store.changed_since(since)}
         gone = [key for key in self.generation.store.live_keys() if key not in keep]
         with self.generation.transaction():

@@ -80,6 +80,10 @@ def unpack_head(head: bytes) -> dict[str, Any]:
     return found
 
 
+MISSED = "missed"
+"""Name of the sequence number of the last deletion that left no row, as it found nothing to end."""
+
+
 class Store:
     """One writer (the engine's thread) and any number of readers (a connection for each thread)."""
 
@@ -179,7 +183,7 @@ class Store:
 
     def last_sequence(self) -> int:
         row = self.writer.execute("SELECT max(coalesce(max(seq), 0), coalesce(max(ended), 0)) FROM docs").fetchone()
-        return max(int(row[0]), int(self.meta("indexed") or 0))
+        return max(int(row[0]), int(self.meta("indexed") or 0), int(self.meta(MISSED) or 0))
 
     def changed_since(self, sequence: int) -> list[str]:
         """Keys of documents written or ended after a sequence number."""

@@ -69,6 +69,27 @@ def test_a_damaged_index_is_built_anew_from_the_documents(
         catalogue.close()
 
 
+def test_a_commit_that_was_cut_short_does_not_stand_in_the_way(killed: Path, tmp_path: Path) -> None:
+    """Its file of deletions lies there under the name that the next commit takes, and no commit knows of it."""
+    home, before = tmp_path / "home", tmp_path / "before"
+    shutil.copytree(killed, before)
+    known = {path.name for path in before.rglob("*.del")}
+    catalogue = Catalogue(before)
+    catalogue.delete("s9")
+    cut = [path for path in before.rglob("*.del") if path.name not in known]
+    assert cut
+    shutil.copytree(killed, home)
+    for path in cut:
+        (home / path.relative_to(before)).write_bytes(b"cut short")
+    catalogue.close()
+    catalogue = Catalogue(home)
+    try:
+        catalogue.delete("s9")
+        assert len(catalogue.names()) == SETS - 2
+    finally:
+        catalogue.close()
+
+
 def test_a_lost_index_is_built_anew(killed: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(killed, home)

@@ -119,7 +119,9 @@ def test_what_was_acknowledged_survives_any_kill(tmp_path: Path) -> None:
         time.sleep(chance.uniform(0, 0.2))
         service.stop(signal.SIGKILL)
         service.start()
-        assert all(writer.poll() in (None, 0) for writer in writers)
+        for number, writer in enumerate(writers):
+            report = tmp_path / f"w{number}"
+            assert writer.poll() in (None, 0), report.read_text(encoding="utf-8") if report.exists() else "no report"
     builder.stop.set()
     builder.join(120)
     for number in range(WRITERS):

@@ -12,6 +12,9 @@ from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.maintenance import _foreign
 from ops.search.testing import NOW, SITE, Catalogue, dataset
+from ops.search.update import read_update
+
+DELETE_S9 = b'<delete><query>+entity_type:package AND +(id:"id-s9" OR name:"s9")</query></delete>'
 
 
 class Rebuilding:
@@ -133,3 +136,26 @@ def test_one_that_is_given_up_leaves_nothing(site: Rebuilding) -> None:
     with pytest.raises(SearchFault, match="No rebuild"):
         site.finish()
     assert len(site.titles()) == 6
+
+
+@pytest.mark.parametrize("by_query", [False, True], ids=["by key", "by query"])
+def test_what_only_ckan_had_and_deleted_does_not_come_with_the_rebuild(site: Rebuilding, by_query: bool) -> None:
+    """A write of s9 was refused, so the serving index never had it; the rebuild has it from CKAN, which deleted it."""
+    site.start(1)
+    site.add(0, "s0", "s9", since=site.since)
+    since, foreign = site.since, _foreign(site.engine, SITE)
+    if by_query:
+        update = read_update(DELETE_S9, "text/xml", site.engine.schema, NOW)
+        site.engine.submit(update.changes, commit=True).result(30)
+    else:
+        site.catalogue.delete("s9")
+
+    def finish_late() -> int:
+        return site.engine.finish_rebuild(since, {key("s0"), key("s9")}, foreign)
+
+    for _ in range(2):
+        with pytest.raises(SearchFault, match="deleted meanwhile"):
+            site.engine.perform(finish_late).result(30)
+        site.reopen()
+    assert site.finish("s0") == 1
+    assert site.titles() == {"s0": "anew s0"}
