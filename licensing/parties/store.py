@@ -79,9 +79,10 @@ async def announce_grants(tx: asyncpg.Connection, party_id: str) -> None:
 
 USCCS = (
     "array_remove(array_prepend({party}.uscc, {party}.affiliates || ARRAY(SELECT q.uscc FROM licensing.party q"
-    " WHERE q.affiliates @> ARRAY[{party}.uscc] AND q.state = 'verified')), NULL)"
+    " WHERE q.affiliates @> ARRAY[{party}.uscc] AND q.state IN ('verified', 'suspended'))), NULL)"
 )
-"""SQL of the codes of a party and of all under the same control: those it declares, and the verified who declare it."""
+"""SQL of the codes of a party and of all under the same control: those it declares, and those who declare it and were
+verified once; that one of them is suspended ends no control."""
 
 
 async def usccs(tx: asyncpg.Connection, party_id: str) -> list[str]:

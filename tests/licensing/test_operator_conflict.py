@@ -60,8 +60,13 @@ async def test_who_is_declared_by_the_operator_is_in_conflict_too(city: City) ->
     await operated(city, operator, "res-declared")
     await a_party(city, "silent", silent)
     assert await refusal(city, "silent", "res-declared") == (201, "form_review")
-    await a_party(city, "declaring", operator, affiliates=[silent])
+    declaring = await a_party(city, "declaring", operator, affiliates=[silent])
     assert await refusal(city, "silent", "res-declared") == (409, "operator_conflict")
+    done = await city.post(
+        "wang", f"/v1/parties/{declaring}/verify", verdict="suspend", reason="年度核查未通过", version=2
+    )
+    assert done.status_code == 200, done.text
+    assert await refusal(city, "silent", "res-declared") == (409, "operator_conflict"), "suspended, still its owner"
 
 
 async def test_an_operator_named_later_stops_the_application_at_every_step(city: City) -> None:
