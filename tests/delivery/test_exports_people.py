@@ -47,6 +47,10 @@ class Holder:
         return str((await self.client.get(address)).json()["code"])
 
 
+async def told(pool: asyncpg.Pool, action: str) -> int:
+    return int(await pool.fetchval("SELECT count(*) FROM audit.entry WHERE action = $1", action))
+
+
 @pytest.fixture
 async def holder(
     client: httpx.AsyncClient, runtime: Runtime, pool: asyncpg.Pool, give_role: Callable[..., Any],
@@ -81,6 +85,7 @@ async def test_from_the_wish_to_the_file_in_a_browser(
     (listed,) = (await client.get(holder.path, headers=holder.headers)).json()["items"]
     assert (listed["state"], listed["progress"]["percent"]) == ("ready", 100)
     url = await holder.link(job["id"])
+    assert await told(pool, "export.link_given") == 1, "who could fetch it stands in the log"
     answer = await client.get(url)
     assert (answer.status_code, answer.text.count("\n")) == (200, 101)
     assert answer.headers["x-govopen-usage-id"] == job["usage_id"]
@@ -133,6 +138,18 @@ async def test_strangers_see_nothing_and_a_key_must_be_fit(
     assert (full.status_code, full.json()["code"]) == (429, "quota_exhausted"), "500 of 600 rows are held already"
 
 
+async def test_the_same_request_twice_is_one_job_and_another_one_under_its_name_is_refused(holder: Holder) -> None:
+    headers = {**holder.headers, "Idempotency-Key": new_id("once")}
+    asked = {"key_id": holder.key_id, "filters": [{"field": "size", "value": "1"}]}
+    first, again = [(await holder.client.post(holder.path, json=asked, headers=headers)).json() for _ in range(2)]
+    assert first["id"] == again["id"]
+    keys = f"/v1/grants/{holder.granted.id}/keys"
+    key = await holder.client.post(keys, json={"label": "另一"}, headers=holder.headers)
+    assert key.status_code == 201, key.text
+    other = await holder.client.post(holder.path, json={**asked, "key_id": key.json()["id"]}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch"), "bound by another key's limits"
+
+
 async def test_given_up_it_costs_nothing_and_its_file_goes(holder: Holder, runtime: Runtime, tmp_path: Path) -> None:
     first = (await holder.ask()).json()
     given_up = await holder.client.delete(f"{holder.path}/{first['id']}", headers=holder.headers)
@@ -158,6 +175,7 @@ async def test_a_webhook_can_be_tried(holder: Holder, pool: asyncpg.Pool) -> Non
         answer = await holder.client.post(f"{hooks}/whk_try/test", headers=holder.headers)
         assert answer.status_code == 202, answer.text
         assert (answer.json()["type"], answer.json()["state"]) == ("webhook.test", "waiting")
+    assert await told(pool, "webhook.tested") == 3
     full = await holder.client.post(f"{hooks}/whk_try/test", headers=holder.headers)
     assert (full.status_code, full.json()["code"]) == (409, "too_many_tests")
     assert (await holder.client.post(f"{hooks}/whk_try/test", headers=holder.strangers)).status_code == 404

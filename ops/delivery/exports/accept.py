@@ -50,15 +50,20 @@ async def accept(parts: DeliveryParts, request: Request, resource_id: str, query
     ))
 
 
-async def accept_permitted(permit: Permit, query: DataQuery, call: Call) -> tuple[ExportJob, bool]:
-    """The job of whoever calls, and whether it is new, once it has been decided that it may be made."""
+async def accept_permitted(
+    permit: Permit, query: DataQuery, call: Call, **said: str
+) -> tuple[ExportJob, bool]:
+    """The job of whoever calls, and whether it is new, once it has been decided that it may be made.
+
+    ``said`` is what belongs to the request besides the query: under the same ``Idempotency-Key`` it has to be the same.
+    """
     grant, runtime = permit.grant, permit.parts.runtime
     assert grant is not None  # noqa: S101 - only restricted data is exported
     store.ExportFolder.from_env()
     ask = await measured(permit, query)
     async with runtime.transaction() as tx:
         made = await once(
-            tx, call, f"export:{permit.data.resource_id}", query_document(query),
+            tx, call, f"export:{permit.data.resource_id}", {**query_document(query), **said},
             lambda: _insert(tx, permit, query, ask, call),
         )
         job = await store.find(tx, made["id"], grant_id=grant.id)

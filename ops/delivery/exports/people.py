@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from pydantic import StringConstraints
 from starlette.responses import JSONResponse
 
-from authz import Call, CallDep, Conflict, FieldError, InvalidInput, RuntimeDep, require
+from authz import AuditEntry, Call, CallDep, Conflict, FieldError, InvalidInput, RuntimeDep, require
 from licensing import grants
 from licensing.grants import keys
 from ops.delivery import service
@@ -77,7 +77,7 @@ async def create(
         )])
     parts = await delivery_of(runtime)
     permit = await _permit(parts, request, grant, key.id, query)
-    job, _ = await accept.accept_permitted(permit, query, call)
+    job, _ = await accept.accept_permitted(permit, query, call, grant_id=grant.id, key_id=key.id)
     return JSONResponse(_document(job, call), 202, headers={"Cache-Control": "private, no-store"})
 
 
@@ -113,10 +113,14 @@ async def cancel(grant_id: str, job_id: str, runtime: RuntimeDep, call: CallDep)
 @router.post("/{job_id}/link", summary="取得下载链接 A link to the file")
 async def link(grant_id: str, job_id: str, runtime: RuntimeDep, call: CallDep) -> JSONResponse:
     """An address that a browser can follow for a quarter of an hour, Range and resume included."""
-    async with runtime.snapshot() as tx:
-        await _grant(tx, call, grant_id, ASK)
+    async with runtime.transaction() as tx:
+        grant = await _grant(tx, call, grant_id, ASK)
         job = await store.find(tx, job_id, grant_id=grant_id)
-    require_ready(job, call.now)
+        require_ready(job, call.now)
+        await runtime.audit.append(tx, AuditEntry(
+            "export.link_given", call.identity.name, "export", job.id, organisation_id=grant.party_id,
+            request_id=call.request_id, details={"grant_id": grant_id, "resource_id": job.resource_id},
+        ))
     ticket, until = tickets.make(runtime.signing_key, job.id, call.now)
     return JSONResponse(
         {"url": f"{job.path}/file?ticket={ticket}", "expires_at": until.isoformat()},

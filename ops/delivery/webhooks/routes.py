@@ -216,7 +216,7 @@ async def test(grant_id: str, webhook_id: str, runtime: RuntimeDep, call: CallDe
         "data": {"grant_id": grant_id},
     }
     async with runtime.transaction() as tx:
-        await _may(tx, call, grant_id, "key:issue")
+        grant = await _may(tx, call, grant_id, "key:issue")
         endpoint = await _one(tx, grant_id, webhook_id)
         if endpoint["disabled_at"] is not None:
             raise WebhookDisabled
@@ -231,6 +231,7 @@ async def test(grant_id: str, webhook_id: str, runtime: RuntimeDep, call: CallDe
             " RETURNING *",
             event_id, webhook_id, TEST, orjson.dumps(body).decode(), call.now,
         )
+        await _tell(tx, runtime, call, "webhook.tested", webhook_id, grant)
     return _delivery(row)
 
 
@@ -257,7 +258,7 @@ async def redeliver(
 ) -> dict[str, Any]:
     """The same event, under the same id, as soon as may be."""
     async with runtime.transaction() as tx:
-        await _may(tx, call, grant_id, "key:issue")
+        grant = await _may(tx, call, grant_id, "key:issue")
         await _one(tx, grant_id, webhook_id)
         row = await tx.fetchrow(
             "UPDATE ops.webhook_delivery SET state = 'waiting', due_at = '-infinity' WHERE id = $1 AND endpoint_id = $2"
@@ -266,4 +267,5 @@ async def redeliver(
         )
         if row is None:
             raise NotFound
+        await _tell(tx, runtime, call, "webhook.redelivered", webhook_id, grant)
     return _delivery(row)
