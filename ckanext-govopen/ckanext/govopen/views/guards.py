@@ -84,7 +84,17 @@ def refuse_history() -> Any:
             tk.check_access("activity_show", dict(context), {"id": one, "include_data": True})
         except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError):
             return tk.abort(404, tk._("There is no such page."))
+    if len(versions) > 1 and not request.args.get("current_new_id") and not _in_order(*versions):
+        return tk.abort(400, tk._("Choose an earlier and a later version."))
     return None
+
+
+def _in_order(old_id: str | None, new_id: str | None) -> bool:
+    """Whether the first of two versions is the older; CKAN has nothing to show else and asks for a version unnamed."""
+    from ckanext.activity.model import Activity
+
+    old, new = model.Session.get(Activity, old_id), model.Session.get(Activity, new_id)
+    return old is not None and new is not None and old.timestamp < new.timestamp
 
 
 @blueprint.app_errorhandler(tk.NotAuthorized)
