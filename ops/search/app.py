@@ -164,7 +164,7 @@ class SearchApp:
         body = await _body(receive, MAX_UPDATE_BYTES)
         engine = self.engine
         update = await asyncio.get_running_loop().run_in_executor(
-            self._pool, read_update, body, kind, engine.schema, engine.clock()
+            self._pool, read_update, body, kind, engine.clock()
         )
         parameters = _parameters(query)
         commit = update.commit or truth(parameters, "commit") or truth(parameters, "softCommit")

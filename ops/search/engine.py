@@ -76,7 +76,7 @@ class _Job:
 
     @property
     def alone(self) -> bool:
-        return self.task is not None or any(change.matching for change in self.changes)
+        return self.task is not None or any(change.query for change in self.changes)
 
 
 class Engine:
@@ -181,8 +181,8 @@ class Engine:
 
     def _close_gaps(self) -> None:
         for generation in self._gaps():
-            if not generation.catch_up(SLICE) and generation is self.current:
-                self._publish()
+            if not generation.catch_up(SLICE):
+                self._publish() if generation is self.current else self._make_up()
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -200,6 +200,7 @@ class Engine:
             at = 0
             while at < len(jobs):
                 at = self._apply_group(jobs, at, failed, results)
+            self._make_up()
             overdue = self.current.uncommitted and time.monotonic() - self.current.committed_at > AUTO_COMMIT_S
             if self.current.gap is None and (overdue or any(job.commit for job in jobs)):
                 self._publish()
@@ -254,26 +255,35 @@ class Engine:
         return at
 
     def _apply_alone(self, change: Change) -> None:
-        if change.matching is not None:
+        if change.query is not None:
             if self.current.gap is not None:
                 self.snapshot()
             if self.current.uncommitted:
                 self._publish()
             searcher = self.snapshot().searcher
-            query = change.matching(searcher)
+            query = change.query.compiled(self.schema, searcher)
             hits = searcher.search(query, max(1, searcher.num_docs), order_by_field=SEQUENCE).hits
-            change = Change(keys=self.store.keys_of([sequence for sequence, _ in hits]), by_query=len(hits) != 1)
+            change = Change(keys=self.store.keys_of([sequence for sequence, _ in hits]), query=change.query)
         with self.current.transaction():
             steps = self._record(change)
             self._note_progress()
         self.current.apply(steps)
 
     def _record(self, change: Change) -> list[Step]:
-        """Write a change into the open transaction. A rebuild may hold what a deletion did not find here."""
+        """Write a change into the open transaction. A rebuild may hold what a deletion did not find here.
+
+        A query that found one document is taken to have meant that one: so CKAN deletes, dataset by dataset.
+        """
         steps = self.current.record(change)
-        if self.rebuild is not None and (change.by_query or len(steps) < len(change.puts) + len(change.keys)):
-            self.current.note_missed()
+        means_more = len(change.keys) != 1 if change.query else len(steps) < len(change.puts) + len(change.keys)
+        if self.rebuild is not None and means_more:
+            self.current.miss(change)
         return steps
+
+    def _make_up(self) -> None:
+        """What was deleted goes from the rebuild as well, before the deletion is acknowledged."""
+        if self.rebuild is not None:
+            self.rebuild.make_up()
 
     def _note_progress(self) -> None:
         """How far the index is goes with a transaction that is made anyway."""
@@ -341,7 +351,7 @@ class Engine:
         """For those who operate it: what is being built, what is missing."""
         gap, rebuild = self.current.gap, self.rebuild
         return {
-            "documents": self.store.live_count(), "sequence": self.current.sequence,
+            "documents": self.store.live_count(), "sequence": self.current.durable,
             "building": {"done": gap.done, "total": gap.total} if gap is not None else None,
             "incomplete": self.current.is_incomplete, "full": self._full or not health.has_room(self.home),
             "rebuild": rebuild.state if rebuild is not None else None,

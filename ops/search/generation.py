@@ -17,12 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tantivy import Document, Index, Query
+from tantivy import Document, Index
 
-from ops.search import health
+from ops.search import deletions, health
 from ops.search.documents import Prepared, texts, to_index
 from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
-from ops.search.store import MISSED, Store, salvage, unpack_head
+from ops.search.store import Store, salvage, unpack_head
 from ops.search.values import Values
 
 log = logging.getLogger("ops.search")
@@ -40,9 +40,7 @@ class Change:
 
     puts: list[Prepared] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
-    matching: Callable[[Any], Query] | None = None
-    by_query: bool = False
-    """Of the keys that a query found: whether it could mean documents that are not here."""
+    query: deletions.ByQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,8 @@ class Generation:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             self._open_tantivy(folder)
-        self.sequence = self.store.last_sequence()
+        self.sequence = self.durable = self.store.last_sequence()
+        self.missed = self.store.last_missed()
         self.indexed = 0 if self.is_fresh else int(self.store.meta("indexed") or 0)
         with self.transaction():
             self.store.set_meta("layout", LAYOUT)
@@ -189,14 +188,20 @@ class Generation:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is done inside is on the disk when it ends, or not done at all."""
+        """What is done inside is on the disk when it ends, or not done at all.
+
+        ``durable`` is the last sequence number that a restart would know of: the only one that others may be told.
+        """
+        missed = self.missed
         self.store.begin()
         try:
             yield
+            self.store.commit()
         except BaseException:
             self.store.rollback()
+            self.sequence, self.missed = self.durable, missed
             raise
-        self.store.commit()
+        self.durable = self.sequence
 
     def record(self, change: Change) -> list[Step]:
         """Write a change into the open transaction."""
@@ -206,15 +211,16 @@ class Generation:
             replaced = self.store.put(self.sequence, put.row)
             recorded.append(Step(put.row.index_id, self.sequence, replaced, put.document))
         for key in change.keys:
-            self.sequence += 1
-            if self.store.end(self.sequence, key):
+            if self.store.end(self.sequence + 1, key):
+                self.sequence += 1
                 recorded.append(Step(key, self.sequence, True, None))
         return recorded
 
-    def note_missed(self) -> None:
-        """A deletion that left no row is a change all the same; in the open transaction."""
+    def miss(self, change: Change) -> None:
+        """Keep a deletion for the rebuild that is under way; in the open transaction."""
         self.sequence += 1
-        self.store.set_meta(MISSED, str(self.sequence))
+        self.missed = self.sequence
+        self.store.miss(self.sequence, deletions.written(change.keys, change.query))
 
     def apply(self, steps: list[Step]) -> None:
         """Hand to the index what the store has."""
@@ -251,5 +257,6 @@ class Generation:
         self.store.rollback()
         self.writer.rollback()
         self.is_fresh = False
-        self.sequence = max(self.sequence, self.store.last_sequence())
+        self.sequence = self.durable = self.store.last_sequence()
+        self.missed = self.store.last_missed()
         self.open_gap()

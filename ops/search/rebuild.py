@@ -16,16 +16,17 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
+from ops.search import deletions
 from ops.search.documents import Prepared, to_index
 from ops.search.errors import SearchFault
-from ops.search.fields import LAYOUT
+from ops.search.fields import LAYOUT, SEQUENCE
 from ops.search.folders import remove_folder
 from ops.search.generation import COMMIT_EACH, Change, Generation, Step
-from ops.search.store import MISSED, Store, unpack_head
+from ops.search.store import Store, unpack_head
 
 log = logging.getLogger("ops.search")
 
-PLAN, DONE, FOLLOWED = "plan", "done:", "followed"
+PLAN, DONE, FOLLOWED, MADE_UP = "plan", "done:", "followed", "made_up"
 
 
 class Rebuild:
@@ -38,13 +39,17 @@ class Rebuild:
         done = generation.store.metas(DONE)
         self.done = {int(name.removeprefix(DONE)): int(count) for name, count in done.items()}
         self.followed = int(generation.store.meta(FOLLOWED) or 0)
+        self.made_up = int(generation.store.meta(MADE_UP) or 0)
 
     @classmethod
     def start(cls, generation: Generation, source: Generation, plan: dict[str, Any]) -> Rebuild:
         """``plan``: ``ranges`` (anything the builder understands, in order) and ``datasets`` (how many there are)."""
+        with source.transaction():
+            source.store.drop_missed(source.missed)
         with generation.transaction():
             generation.store.set_meta(PLAN, json.dumps({**plan, "layout": LAYOUT}))
             generation.store.set_meta(FOLLOWED, str(source.sequence))
+            generation.store.set_meta(MADE_UP, str(source.missed))
         return cls(generation, source)
 
     @classmethod
@@ -83,9 +88,38 @@ class Rebuild:
             steps = self.generation.record(Change(puts=puts))
             steps += self._lend([key for key in same if key not in changed])
             followed, more = self._follow()
+            made_up = min(self.made_up, since)
+            self.generation.store.set_meta(MADE_UP, str(made_up))
             self.generation.store.set_meta(f"{DONE}{number}", str(len(documents) + len(same)))
         self._applied([*steps, *more], followed)
+        self.made_up = made_up
         self.done[number] = len(documents) + len(same)
+        self.make_up()
+
+    def make_up(self) -> None:
+        """Of what deletions meant and the current generation did not hold, nothing stays that CKAN sent before them.
+
+        Whatever such a deletion finds here becomes as it is in the current generation. While the index is catching up
+        it cannot be searched: then this is left for later.
+        """
+        missed = self.source.missed
+        if missed <= self.made_up or self.generation.gap is not None:
+            return
+        self.generation.commit()
+        searcher = self.generation.searcher()
+        found: list[str] = []
+        for deletion in map(deletions.read, self.source.store.missed_after(self.made_up)):
+            if isinstance(deletion, deletions.ByQuery):
+                query = deletion.compiled(self.generation.schema, searcher)
+                hits = searcher.search(query, max(1, searcher.num_docs), order_by_field=SEQUENCE).hits
+                found += self.generation.store.keys_of([sequence for sequence, _ in hits])
+            else:
+                found += deletion
+        with self.generation.transaction():
+            steps = self._lend(list(dict.fromkeys(found)))
+            self.generation.store.set_meta(MADE_UP, str(missed))
+        self._applied(steps, self.followed)
+        self.made_up = missed
 
     def _lend(self, keys: Sequence[str]) -> list[Step]:
         """The current generation's documents of these keys, in the open transaction."""
@@ -128,9 +162,7 @@ class Rebuild:
             raise SearchFault(f"{missing} ranges are missing", 409)
         if self.generation.gap is not None:
             raise SearchFault("The index of the rebuild is catching up; ask again", 503)
-        if since < int(self.source.store.meta(MISSED) or 0):
-            # what was deleted may be in a range that was sent, and the current generation never had it
-            raise SearchFault("Something was deleted meanwhile; ask again with the datasets that there are now", 503)
+        self.make_up()
         keep = {*alive, *foreign, *self.source.store.changed_since(since)}
         gone = [key for key in self.generation.store.live_keys() if key not in keep]
         with self.generation.transaction():
@@ -146,7 +178,7 @@ class Rebuild:
     def settle(generation: Generation) -> None:
         """Forget that a generation came from a rebuild, once it is the current one."""
         with generation.transaction():
-            for name in (PLAN, FOLLOWED, *generation.store.metas(DONE)):
+            for name in (PLAN, FOLLOWED, MADE_UP, *generation.store.metas(DONE)):
                 generation.store.drop_meta(name)
 
     def drop(self) -> None:

@@ -80,8 +80,8 @@ def unpack_head(head: bytes) -> dict[str, Any]:
     return found
 
 
-MISSED = "missed"
-"""Name of the sequence number of the last deletion that left no row, as it found nothing to end."""
+MISSED = "missed:"
+"""Begins the names of deletions that meant more than was here; their sequence number follows."""
 
 
 class Store:
@@ -183,7 +183,29 @@ class Store:
 
     def last_sequence(self) -> int:
         row = self.writer.execute("SELECT max(coalesce(max(seq), 0), coalesce(max(ended), 0)) FROM docs").fetchone()
-        return max(int(row[0]), int(self.meta("indexed") or 0), int(self.meta(MISSED) or 0))
+        return max(int(row[0]), int(self.meta("indexed") or 0), self.last_missed())
+
+    def miss(self, sequence: int, deletion: str) -> None:
+        """Keep a deletion that meant more than is here, in the open transaction."""
+        self.set_meta(f"{MISSED}{sequence:016d}", deletion)
+
+    def missed_after(self, sequence: int) -> list[str]:
+        """Deletions that meant more than was here, from after a sequence number on."""
+        rows = self.writer.execute(
+            "SELECT value FROM meta WHERE key > ? AND key < ? ORDER BY key", (f"{MISSED}{sequence:016d}", f"{MISSED}a")
+        )
+        return [row[0] for row in rows]
+
+    def drop_missed(self, before: int) -> None:
+        """Forget such deletions up to before a sequence number; the last one's number is still to be known."""
+        self.writer.execute("DELETE FROM meta WHERE key >= ? AND key < ?", (MISSED, f"{MISSED}{before:016d}"))
+
+    def last_missed(self) -> int:
+        """Sequence number of the last deletion that meant more than was here."""
+        row = self.writer.execute(
+            "SELECT max(key) FROM meta WHERE key >= ? AND key < ?", (MISSED, f"{MISSED}a")
+        ).fetchone()
+        return int(row[0].removeprefix(MISSED)) if row[0] else 0
 
     def changed_since(self, sequence: int) -> list[str]:
         """Keys of documents written or ended after a sequence number."""

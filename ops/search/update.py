@@ -9,10 +9,9 @@ from typing import Any
 from xml.parsers import expat
 
 import orjson
-from tantivy import Query, Schema
 
 from ops.search import lucene
-from ops.search.compile import Compiler
+from ops.search.deletions import ByQuery
 from ops.search.documents import prepare
 from ops.search.engine import Change
 from ops.search.errors import SearchFault, unsupported
@@ -27,20 +26,19 @@ class Update:
     commit: bool = False
 
 
-def read_update(body: bytes, content_type: str, schema: Schema, now: datetime) -> Update:
+def read_update(body: bytes, content_type: str, now: datetime) -> Update:
     """Understand the body by its type; an empty body changes nothing (a bare ``?commit=true``)."""
     if not body.strip():
         return Update()
     if "json" in content_type:
-        return _Reader(schema, now).json(body)
+        return _Reader(now).json(body)
     if "xml" in content_type or body.lstrip()[:1] == b"<":
-        return _Reader(schema, now).xml(body)
+        return _Reader(now).xml(body)
     raise SearchFault(f"Unsupported ContentType: {content_type[:100]}", 415)
 
 
 class _Reader:
-    def __init__(self, schema: Schema, now: datetime) -> None:
-        self.schema = schema
+    def __init__(self, now: datetime) -> None:
         self.now = now
         self.update = Update()
 
@@ -53,13 +51,8 @@ class _Reader:
         self.update.changes.append(Change(keys=keys))
 
     def _delete_query(self, text: str) -> None:
-        node = lucene.parse(text, conjunction=False)
-        schema, now = self.schema, self.now
-
-        def matching(searcher: Any) -> Query:
-            return Compiler(schema, searcher, now, conjunction=False).query(node)
-
-        self.update.changes.append(Change(matching=matching))
+        lucene.parse(text, conjunction=False)  # raises when it is none
+        self.update.changes.append(Change(query=ByQuery(text, self.now)))
 
     # -- JSON --------------------------------------------------------------------------------------------
 

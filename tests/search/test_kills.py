@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,40 @@ def revision(name: str, title: str) -> dict[str, Any]:
     return dataset(name, title=title, tags=[title], data_dict=text, validated_data_dict=text)
 
 
+class Writer(subprocess.Popen[bytes]):
+    """One of ``kill_writer.py``; ends by itself when it sees something wrong."""
+
+    def __init__(self, number: int, url: str, database: Path, folder: Path) -> None:
+        self._report = folder / f"w{number}"
+        names = ",".join(f"w{number}-{n}" for n in range(NAMES))
+        command = [sys.executable, str(HERE / "kill_writer.py"), url, str(database), names, str(number)]
+        super().__init__([*command, str(self._report)], cwd=HERE.parents[1])
+
+    @property
+    def report(self) -> str:
+        return self._report.read_text(encoding="utf-8") if self._report.exists() else "no report"
+
+    def finish(self) -> int:
+        self._report.with_suffix(".stop").touch()
+        return self.wait(300)
+
+
+@contextlib.contextmanager
+def writing(service: Service, database: Path, folder: Path) -> Iterator[list[Writer]]:
+    """Writers at work; neither they nor the service outlive a failure."""
+    url = service.url.replace("//", f"//ckan:{service.password}@")
+    writers = [Writer(number, url, database, folder) for number in range(WRITERS)]
+    try:
+        yield writers
+    except BaseException:
+        service.stop(signal.SIGKILL)
+        raise
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+
+
 def test_what_was_acknowledged_survives_any_kill(tmp_path: Path) -> None:
     chance = random.Random(20261123)
     service, database = Service(tmp_path / "home"), tmp_path / "ckan.sqlite"
@@ -106,28 +141,21 @@ def test_what_was_acknowledged_survives_any_kill(tmp_path: Path) -> None:
     connection.close()
     service.start()
     service.solr().add([revision(f"still-{n}", f"still-{n}") for n in range(STILL)], commit=True)
-    writers = []
-    url = service.url.replace("//", f"//ckan:{service.password}@")
-    for number in range(WRITERS):
-        names = ",".join(f"w{number}-{n}" for n in range(NAMES))
-        command = [sys.executable, str(HERE / "kill_writer.py"), url, str(database), names, str(number)]
-        writers.append(subprocess.Popen([*command, str(tmp_path / f"w{number}")], cwd=HERE.parents[1]))
-    builder = Builder(service, database)
-    builder.start()
-    for _ in range(KILLS):
-        builder.wait_for(chance.randrange(60))
-        time.sleep(chance.uniform(0, 0.2))
-        service.stop(signal.SIGKILL)
-        service.start()
-        for number, writer in enumerate(writers):
-            report = tmp_path / f"w{number}"
-            assert writer.poll() in (None, 0), report.read_text(encoding="utf-8") if report.exists() else "no report"
-    builder.stop.set()
-    builder.join(120)
-    for number in range(WRITERS):
-        (tmp_path / f"w{number}").with_suffix(".stop").touch()
-    codes = [writer.wait(300) for writer in writers]
-    reports = [json.loads((tmp_path / f"w{number}").read_text(encoding="utf-8")) for number in range(WRITERS)]
+    with writing(service, database, tmp_path) as writers:
+        builder = Builder(service, database)
+        builder.start()
+        try:
+            for _ in range(KILLS):
+                builder.wait_for(chance.randrange(60))
+                time.sleep(chance.uniform(0, 0.2))
+                service.stop(signal.SIGKILL)
+                service.start()
+                assert [writer.report for writer in writers if writer.poll() is not None] == []
+        finally:
+            builder.stop.set()
+        builder.join(120)
+        codes = [writer.finish() for writer in writers]
+    reports = [json.loads(writer.report) for writer in writers]
     total = {name: sum(report[name] for report in reports) for name in ("acknowledged", "refused", "looks")}
     print(f"{KILLS} kills, {total}, {builder.finished} rebuilds finished, {builder.resumed} times one went on")
     assert [report["wrong"] for report in reports] == [[]] * WRITERS
