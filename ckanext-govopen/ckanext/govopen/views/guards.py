@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])|\x00")
 ALLOWED_ENDPOINTS = frozenset({"read", "edit", "delete", "search", "new"})
 """Pages about the catalogue entry; whatever else takes a resource id gives out or takes in data."""
+BULK_STATES = ("private", "public")
+BULK_ACTS = frozenset({*BULK_STATES, "delete"})
+"""What may be done with many datasets at once; a field of CKAN's form with the name of a state as its value counts."""
 GUARDED_BLUEPRINTS = ("resource", "dataset_resource", "datastore", "file", "xloader", "datapusher")
 
 
@@ -95,6 +98,21 @@ def _in_order(old_id: str | None, new_id: str | None) -> bool:
 
     old, new = model.Session.get(Activity, old_id), model.Session.get(Activity, new_id)
     return old is not None and new is not None and old.timestamp < new.timestamp
+
+
+@blueprint.before_app_request
+def refuse_bulk() -> Any:
+    """CKAN changes many datasets at once for departments alone, and fails for groups and without one thing to do."""
+    if (request.endpoint or "").rpartition(".")[2] != "bulk_process":
+        return None
+    group = model.Group.get((request.view_args or {}).get("id"))
+    if group is None or not group.is_organization:
+        return tk.abort(404, tk._("There is no such page."))
+    named = {key.rpartition(".")[2] for key, value in request.form.items() if value in BULK_STATES}
+    named |= {key.removeprefix("bulk_action.") for key in request.form if key.startswith("bulk_action.")}
+    if request.method == "POST" and (len(named) != 1 or not named <= BULK_ACTS):
+        return tk.abort(400, tk._("Choose one thing to do with the datasets."))
+    return None
 
 
 @blueprint.app_errorhandler(tk.NotAuthorized)
