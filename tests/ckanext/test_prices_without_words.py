@@ -21,7 +21,7 @@ def told(app: Any, macro: str, price: Any, language: str = "zh_Hans_CN") -> str:
     return " ".join(re.sub("<[^>]*>", " ", str(page)).split())
 
 
-@pytest.mark.parametrize("macro", ["my/parts:price"])
+@pytest.mark.parametrize("macro", ["my/parts:price", "staff/macros:pricing"])
 def test_a_price_that_is_not_recorded_is_said_to_be_none(app: Any, migrated: None, macro: str) -> None:
     for price in NOTHING:
         assert told(app, macro, price) == "未记载价格。", price
@@ -33,3 +33,7 @@ def test_what_of_a_price_is_there_is_told(app: Any, migrated: None) -> None:
     assert told(app, "my/parts:price", {"flat_fen": 0}, "en").startswith("Free of charge")
     assert "A flat ¥1.00 a month." in told(app, "my/parts:price", {"flat_fen": 100}, "en")
     assert "¥0.20 / 10 rows" in told(app, "my/parts:price", {"tiers": TIERS}, "en")
+    assert "Flat fee ¥0.00 a month" in told(app, "staff/macros:pricing", {"flat_fen": 0, "tiers": []}, "en")
+    partly = told(app, "staff/macros:pricing", {"meter": "rows", "tiers": TIERS}, "en")
+    assert "Flat fee" not in partly
+    assert "up to 100 rows: ¥0.20 per 10 rows" in partly
