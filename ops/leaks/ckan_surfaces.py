@@ -30,7 +30,7 @@ activity_delete write id={activity}
 activity_delete_all write confirm=true
 activity_delete_counts write start_date=2000-01-01 end_date=2100-01-01
 activity_diff read id={activity} object_type=package diff_type=html
-activity_show read id={activity} include_data=true
+activity_show read id={activity} include_data=true | id={activity} | json={"id":"{activity}","include_data":false}
 am_following_dataset read id={dataset}
 am_following_group read id={org}
 am_following_user read id={user}

@@ -56,3 +56,48 @@ def test_many_datasets_are_changed_at_once_in_departments_only(app: Any, people:
     ):
         answer = app.post(address, headers=headers, data=data, status=None, follow_redirects=False)
         assert answer.status_code == status, data
+
+
+def test_an_activity_tells_a_version_to_the_department_alone_however_it_is_asked(
+    app: Any, versions: list[str], headers_of: Any
+) -> None:
+    address, first = "/api/3/action/activity_show", versions[0]
+    for who, given, status in (
+        (None, {}, 200),
+        (None, {"include_data": False}, 200),
+        (None, {"include_data": "x"}, 200),
+        (None, {"include_data": True}, 403),
+        (None, {"include_data": "True"}, 403),
+        ("outsider", {}, 200),
+        ("outsider", {"include_data": 1}, 403),
+        ("editor", {}, 200),
+        ("editor", {"include_data": True}, 200),
+    ):
+        answer = app.post(address, json={"id": first, **given}, headers=headers_of(who), status=None)
+        assert answer.status_code == status, (who, given)
+        whole = (who, given) == ("editor", {"include_data": True})
+        assert ("第一版说明" in str(answer.json.get("result"))) is whole, (who, given)
+
+
+def test_what_an_action_is_about_is_named_by_a_text(app: Any, versions: list[str], headers_of: Any) -> None:
+    headers = headers_of("sysadmin")
+    known = {"id": versions[1], "object_type": "package"}
+    for action in ("activity_show", "activity_data_show", "activity_diff"):
+        for given in (
+            {"id": 5},
+            {"id": ["x", "y"]},
+            {"id": {"x": "y"}},
+            {"id": True},
+            {"object_type": ["x"]},
+            {"object_type": {"x": "y"}},
+            {"resource_id": 1.5},
+            {"q": 5},
+        ):
+            answer = app.post(f"/api/3/action/{action}", json={**known, **given}, headers=headers, status=None)
+            assert answer.status_code == 409, (action, given)
+            assert list(answer.json["error"]) == ["__type", *given]
+        answer = app.get(f"/api/action/{action}?id=x&id=y&object_type=package", headers=headers, status=None)
+        assert answer.status_code == 409
+        for given, status in (({}, 200), ({"id": None}, 404), ({"id": "x"}, 404)):
+            answer = app.post(f"/api/3/action/{action}", json={**known, **given}, headers=headers, status=None)
+            assert answer.status_code in (status, 409 if given else 200), (action, given)

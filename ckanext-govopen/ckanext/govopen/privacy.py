@@ -28,6 +28,7 @@ STREAMS = (
 )
 NAMES = ("id", "name", "title", "type", "is_organization")
 """Of what an activity was about, its stream tells no more than this."""
+YES = ("true", "yes", "on", "t", "y", "1")
 VIEW_NAMES = ("id", "resource_id", "package_id", "title")
 OWN_FACTS = ("about", "email_hash", "apikey", "email")
 """Of another person nobody needs these: the digest of an address can be guessed back."""
@@ -47,6 +48,7 @@ def chained() -> dict[str, Callable[..., Any]]:
         found[name] = _without_facts(name)
     if p.plugin_loaded("activity"):
         found.update({name: _stream(name) for name in STREAMS})
+        found["activity_show"] = activity_show
     return found
 
 
@@ -100,6 +102,18 @@ def _stream(name: str) -> Callable[..., Any]:
 
     stream.__name__ = name
     return tk.chained_action(tk.side_effect_free(stream))
+
+
+@tk.chained_action
+@tk.side_effect_free
+def activity_show(next_action: Action, context: Context, data_dict: DataDict) -> Any:
+    """One activity: the version that it holds where that is asked for, which CKAN keeps to the department, or names.
+
+    CKAN takes it for granted that the caller says which, and gives the version in either case.
+    """
+    whole = str(data_dict.get("include_data", "")).strip().lower() in YES
+    found = next_action(context, {**data_dict, "include_data": whole})
+    return found if whole or trusted(context) else {**found, "data": _names(found.get("data"))}
 
 
 def _of_dataset(activity: DataDict) -> bool:
