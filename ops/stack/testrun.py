@@ -1,8 +1,8 @@
 """All tests: the service's run without CKAN's pytest plugins, then the runs inside CKAN with them.
 
-``python -m ops.stack.testrun [--slow] [PATHS and options of pytest]``. Ends with each run's closing line; fails when
-one of them fails. Where there are two cores, the service's run goes beside the others, each line under the name of
-its run; ``GOVOPEN_TEST_LANES=1`` makes one after the other.
+``python -m ops.stack.testrun [--slow] [PATHS and options of pytest]``. Ends with each run's closing line and what
+failed in it; fails when one of them fails. Where there are two cores, the service's run goes beside the others, each
+line under the name of its run; ``GOVOPEN_TEST_LANES=1`` makes one after the other.
 """
 
 from __future__ import annotations
@@ -13,14 +13,24 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = ("tests/ckanext", "tests/search_ckan", "tests/pages")
 """Folders with a process of their own: CKAN's plugins, CKAN's own tests, a browser whose event loop stays open."""
 NOTHING_COLLECTED = 5
+FAILED = re.compile(r"^(?:FAILED|ERROR) \S+::.*$")
 CLOSING = re.compile(r"^=*\s*(.*\b(?:passed|failed|errors?|skipped|deselected|no tests ran)\b.* in [\d.]+s.*?)\s*=*$")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: pytest's exit code, its closing line, its lines for tests that failed."""
+
+    code: int
+    closing: str
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         if not paths or (run.whole and slow):
             continue
         chosen.append((run, [] if run.whole else ["-m", "slow" if slow else "not slow", *paths, *options]))
-    results: dict[str, tuple[int, str]] = {}
+    results: dict[str, Result] = {}
     begun = time.monotonic()
     lanes = _lanes(chosen)
 
@@ -73,8 +83,9 @@ def main(argv: list[str] | None = None) -> int:
         for run, marked in lane:
             title = run.title if len(lanes) > 1 else ""
             print(f"\n── {run.title} ──", flush=True)
-            code, closing = _execute([*run.command, *marked], title)
-            results[run.title] = (0 if code == NOTHING_COLLECTED and (options or slow) else code, closing)
+            result = _execute([*run.command, *marked], title)
+            nothing = result.code == NOTHING_COLLECTED and bool(options or slow)
+            results[run.title] = replace(result, code=0) if nothing else result
 
     threads = [threading.Thread(target=drive, args=(lane,)) for lane in lanes]
     for thread in threads:
@@ -83,9 +94,11 @@ def main(argv: list[str] | None = None) -> int:
         thread.join()
     print(f"\n── {time.monotonic() - begun:.0f} s ──")
     for run, _ in chosen:
-        code, closing = results.get(run.title, (1, "did not end"))
-        print(f"{'✓' if code == 0 else '✗'} {run.title}: {closing or f'exit code {code}'}")
-    return int(not chosen or any(results.get(run.title, (1, ""))[0] for run, _ in chosen))
+        result = results.setdefault(run.title, Result(1, "did not end"))
+        print(f"{'✓' if result.code == 0 else '✗'} {run.title}: {result.closing or f'exit code {result.code}'}")
+        for line in result.failed:
+            print(f"    {line}")
+    return int(not chosen or any(result.code for result in results.values()))
 
 
 def _lanes(chosen: list[tuple[Run, list[str]]]) -> list[list[tuple[Run, list[str]]]]:
@@ -101,9 +114,10 @@ def _covers(run: Run, word: str) -> bool:
     return any(path == folder or path.startswith(f"{folder}/") for folder in run.folders) or path == "tests"
 
 
-def _execute(command: list[str], title: str) -> tuple[int, str]:
-    """Run pytest, pass its output on as it comes (under a title, if any), and pick out its closing line."""
+def _execute(command: list[str], title: str) -> Result:
+    """Run pytest, pass its output on as it comes (under a title, if any), and pick out how it ended."""
     closing = ""
+    failed: list[str] = []
     before = f"{title} │ " if title else ""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
@@ -115,7 +129,9 @@ def _execute(command: list[str], title: str) -> tuple[int, str]:
             sys.stdout.flush()
             if found := CLOSING.match(line.strip()):
                 closing = found[1].strip()
-    return process.returncode, closing
+            elif FAILED.match(line):
+                failed.append(line.rstrip())
+    return Result(process.returncode, closing, tuple(failed))
 
 
 if __name__ == "__main__":
