@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import signal
 import socket
 import subprocess
@@ -131,3 +132,5 @@ class Service:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+        except http.client.HTTPException as error:
+            raise ConnectionError("The answer was cut short") from error

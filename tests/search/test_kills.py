@@ -151,6 +151,7 @@ def test_what_was_acknowledged_survives_any_kill(tmp_path: Path) -> None:
                 service.stop(signal.SIGKILL)
                 service.start()
                 assert [writer.report for writer in writers if writer.poll() is not None] == []
+                assert builder.is_alive()
         finally:
             builder.stop.set()
         builder.join(120)
