@@ -68,6 +68,7 @@ FORM = {
     "jws": "a.b.c.d.e.f",
     "withdraw": "1",
     "key": "x",
+    "bulk_action.delete": "delete",
 }
 """What is sent to every form: each takes the names that it knows."""
 
