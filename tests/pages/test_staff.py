@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 from typing import Any
@@ -239,6 +240,19 @@ PLACES = (
     ("owner", "/department/data"), ("owner", "/staff/applications/{passed}"),
     ("lin", "/staff/applications/{priced}/price"),
 )
+
+
+def test_the_field_editor_offers_masks_by_type_and_keeps_the_one_that_stands_there(sit: Sit) -> None:
+    page = sit("owner", "/dataset/edit/ceshi-youtiaojian")
+    row = page.locator(".go-items tbody tr").nth(1)
+    kind, mask = (row.locator("td").nth(place).locator("select") for place in (2, 5))
+    expect(mask).to_have_value("partial")
+    mask.select_option("partial:phone")
+    kind.select_option("date")
+    expect(mask).to_have_value("partial:phone")
+    mask.select_option("generalise_date:year")
+    sent = json.loads(page.locator("textarea[name=items]").input_value())
+    assert (sent[1]["type"], sent[1]["mask"]) == ("date", "generalise_date:year")
 
 
 @pytest.mark.parametrize(("name", "path"), PLACES)

@@ -6,13 +6,18 @@ import json
 from typing import Any
 
 import ckan.plugins.toolkit as tk
-from ckanext.govopen import vocabularies
+from ckanext.govopen import masks, vocabularies
 from ckanext.govopen.text import language
 
 
 def govopen_options(vocabulary: str) -> list[dict[str, str]]:
     """A code list as options of a field."""
     return [{"value": term.value, "label": term.label(language())} for term in vocabularies.terms(vocabulary)]
+
+
+def govopen_mask(mask: str) -> str:
+    """A mask in words."""
+    return masks.label(mask)
 
 
 def govopen_entry_labels() -> dict[str, str]:
@@ -68,14 +73,14 @@ def govopen_any_error(errors: dict[str, Any], names: list[str]) -> bool:
 def govopen_item_words() -> str:
     """Labels and code lists of the field editor, as JSON for its script."""
     lists = {key: [[option["value"], option["label"]] for option in govopen_options(name)]
-             for key, name in (("type", "item_type"), ("grade", "grade"), ("open_attribute", "open_attribute"),
-                               ("mask", "mask"))}
+             for key, name in (("type", "item_type"), ("grade", "grade"), ("open_attribute", "open_attribute"))}
+    offered = {kind: [[mask, masks.label(mask)] for mask in masks.offered(kind)] for kind, _ in lists["type"]}
     words = {
         "name": tk._("Name in the data"), "title": tk._("Field"), "type": tk._("Type"), "grade": tk._("Data grade"),
         "open_attribute": tk._("Open attribute"), "mask": tk._("Mask"), "description": tk._("Meaning"),
         "add": tk._("Add a field"), "remove": tk._("Remove"), "none": tk._("none"), "number": tk._("Field {n}"),
     }
-    return json.dumps({"lists": lists, "words": words}, ensure_ascii=False)
+    return json.dumps({"lists": lists, "masks": offered, "words": words}, ensure_ascii=False)
 
 
 def govopen_entry(name: str) -> dict[str, Any] | None:

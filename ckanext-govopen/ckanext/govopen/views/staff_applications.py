@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+from ckanext.govopen import masks
 from ckanext.govopen.gateway import ServiceProblem, segment
 from ckanext.govopen.helpers.pages import govopen_lang
 from ckanext.govopen.views import staff_decisions as decisions
@@ -74,7 +75,7 @@ def _show(
         filters=decisions.shown_filters(decisions.filter_rows(typed) if typed and event == chosen else []),
         operators=decisions.operators(),
         operator_words={one["value"]: one["label"] for one in decisions.operators()}, holders=holders(),
-        mask_options=decisions.mask_options, mask_label=decisions.mask_label,
+        mask_options=decisions.mask_options, mask_label=masks.label,
         ask_consent=bool(source.get("shared_from")), ask_assessment="important" in graves,
         delivery=tk._(", ").join(facts["terms"]["delivery_forms"].get(one, one) for one in facts["item"]["delivery"]),
         signatures=tk._(", ").join(one["signer_name"] for one in agreement["signatures"]) if agreement else "",

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ckan.plugins.toolkit as tk
-from ckanext.govopen import vocabularies
-from ckanext.govopen.text import language
+from ckanext.govopen import masks
 from ckanext.govopen.views.staff_base import Typed
 
 FIELDS_MAX = 500
@@ -21,16 +20,6 @@ ORDER = (
 )
 """Events that have a form here, the one that moves the application on first."""
 PRICE_EVENTS = frozenset({"price_proposed", "price_approved", "price_returned"})
-FREE_MASKS = ("hash", "null", "hide")
-MASKS: Mapping[str, tuple[str, ...]] = {
-    "text": ("partial:name", "partial:phone", "partial:id", "partial:middle", "generalise_region:2",
-             "generalise_region:4", "generalise_region:6", "generalise_region:9"),
-    "integer": ("generalise_number:10", "generalise_number:100", "generalise_number:1000", "generalise_number:10000"),
-    "numeric": ("generalise_number:10", "generalise_number:100", "generalise_number:1000", "generalise_number:10000"),
-    "date": ("generalise_date:month", "generalise_date:quarter", "generalise_date:year"),
-    "timestamp": ("generalise_date:month", "generalise_date:quarter", "generalise_date:year"),
-}
-"""Masks that are offered for a type of field; the service knows which are allowed."""
 
 
 def words(event: str) -> dict[str, Any]:
@@ -61,33 +50,14 @@ def words(event: str) -> dict[str, Any]:
     }[event]
 
 
-def mask_label(mask: str | None) -> str:
-    """A mask in words: 部分遮盖（姓名）."""
-    if not mask:
-        return tk._("as it is")
-    kind, _, detail = str(mask).partition(":")
-    details = {
-        "name": tk._("name"), "phone": tk._("phone number"), "id": tk._("identity number"),
-        "middle": tk._("middle part"), "year": tk._("to the year"), "quarter": tk._("to the quarter"),
-        "month": tk._("to the month"),
-    }
-    label = vocabularies.label("mask", kind, language())
-    if not detail:
-        return label
-    said = details.get(detail)
-    if said is None and kind == "generalise_region":
-        said = tk._("first {n} digits").format(n=detail)
-    return f"{label} · {said or detail}"
-
-
 def mask_options(field: Mapping[str, Any]) -> list[dict[str, str]]:
     """Masks for one field; the empty choice keeps the catalogue's own."""
     own = field.get("mask")
-    first = tk._("As in the catalog: {mask}").format(mask=mask_label(own))
+    first = tk._("As in the catalog: {mask}").format(mask=masks.label(own))
     found = [{"value": "", "label": first}]
-    for mask in (*MASKS.get(str(field.get("type")), ()), *FREE_MASKS):
+    for mask in masks.offered(str(field.get("type"))):
         if mask != own:
-            found.append({"value": mask, "label": mask_label(mask)})
+            found.append({"value": mask, "label": masks.label(mask)})
     return found
 
 

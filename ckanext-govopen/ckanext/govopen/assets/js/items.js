@@ -25,18 +25,28 @@
   box.appendChild(wrap);
 
   var write = function () { area.value = items.length ? JSON.stringify(items) : ""; };
+  /* Which masks there are depends on the type; one that stands there already is kept, whatever it is. */
+  var choices = function (item, column) {
+    var pairs = column === "mask" ? setup.masks[item.type] || setup.masks.text : lists[column], value = item[column];
+    if (!pairs || !value || pairs.some(function (pair) { return pair[0] === value; })) return pairs;
+    return pairs.concat([[value, value]]);
+  };
   var control = function (item, column, number) {
-    var element = document.createElement(lists[column] ? "select" : "input");
-    element.className = lists[column] ? "go-select" : "go-input";
+    var pairs = choices(item, column);
+    var element = document.createElement(pairs ? "select" : "input");
+    element.className = pairs ? "go-select" : "go-input";
     element.setAttribute("aria-label", words.number.replace("{n}", number) + " " + words[column]);
-    if (lists[column]) {
+    if (pairs) {
       element.add(new Option(words.none, ""));
-      lists[column].forEach(function (pair) { element.add(new Option(pair[1], pair[0])); });
+      pairs.forEach(function (pair) { element.add(new Option(pair[1], pair[0])); });
     }
     element.value = item[column] === undefined ? "" : item[column];
     element.addEventListener("input", function () {
       if (element.value === "") delete item[column]; else item[column] = element.value;
       write();
+      if (column !== "type") return;
+      var cell = element.closest("tr").cells[columns.indexOf("mask")];
+      cell.replaceChildren(control(item, "mask", number));
     });
     return element;
   };

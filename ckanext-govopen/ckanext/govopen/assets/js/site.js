@@ -21,6 +21,12 @@
     each("details.go-menu[open]", function (menu) { menu.open = false; menu.querySelector("summary").focus(); });
   });
 
+  /* A row of tabs wider than the window begins where the page stands. */
+  each(".go-tabs > [aria-current]", function (tab) {
+    var row = tab.parentElement, over = tab.offsetLeft + tab.offsetWidth - row.clientWidth;
+    if (over > 0) row.scrollLeft = over + row.clientWidth / 3;
+  });
+
   /* Tabs: role=tablist; arrow keys move, the hash is kept so that a tab can be linked to. */
   each("[role=tablist]", function (list) {
     var tabs = Array.prototype.slice.call(list.querySelectorAll("[role=tab]"));
