@@ -76,6 +76,8 @@ class Alternative:
 
     parts: tuple[Terms, ...]
     weight: float = 1.0
+    own: bool = False
+    """Is it another form of a Chinese word, which nearly all documents with the word have?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,10 +317,10 @@ def _named(words: Sequence[str], others: Sequence[str], kind: Kind) -> Piece:
 
 
 def _cjk_piece(word: str) -> Piece:
-    alternatives = [Alternative((((0, word),),)), Alternative((_sequence(word),), GRAM_WEIGHT)]
+    alternatives = [Alternative((((0, word),),)), Alternative((_sequence(word),), GRAM_WEIGHT, len(word) > 1)]
     parts = LEXICON.parts(word)
     if parts:
-        alternatives.append(Alternative(tuple(((0, part),) for part in parts), PARTS_WEIGHT))
+        alternatives.append(Alternative(tuple(((0, part),) for part in parts), PARTS_WEIGHT, own=True))
     return Piece(tuple(alternatives), word, word in WEAK_WORDS)
 
 

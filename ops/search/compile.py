@@ -16,6 +16,8 @@ from ops.search import analysis, nodes, reading
 from ops.search.boosting import UNIT
 from ops.search.budget import ALL_TERMS, PATTERN, Budget
 from ops.search.chinese import pinyin
+from ops.search.chinese.distance import close
+from ops.search.covered import Covered, Index
 from ops.search.dates import format_date, parse_date
 from ops.search.errors import SearchFault, TooMuch, unsupported
 from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of, sequence_of
@@ -58,6 +60,9 @@ class Compiler:
     conjunction: bool = True
     dismax: Dismax | None = None
     budget: Budget = field(default_factory=Budget)
+    covered: Covered | None = None
+    sequence: int = 0
+    """Of the last change that the searcher sees."""
 
     def query(self, node: Node | None) -> Query:
         """A whole query; one that only excludes is taken from everything (as Solr does at the top)."""
@@ -209,6 +214,10 @@ class Compiler:
 
     def _piece(self, place: str, prefix: str, piece: analysis.Piece) -> Query:
         found = [self._alternative(place, prefix, one) for one in piece.alternatives]
+        if self.covered is not None and len(found) > 1 and piece.alternatives[1].own:
+            found = self.covered.shortened(
+                Index(self.schema, self.searcher, self.sequence), place, prefix, piece.alternatives, found
+            )
         return found[0] if len(found) == 1 else Query.disjunction_max_query(found, 0.0)
 
     def _alternative(self, place: str, prefix: str, one: analysis.Alternative) -> Query:
@@ -353,14 +362,14 @@ class Compiler:
         self.budget.spend(ALL_TERMS if prefix else PATTERN)
         if prefix and self._has_neighbour(name, node.distance):
             terms = [term for term, _ in self.searcher.terms_with_prefix(place, prefix)]
-            found = [term for term in terms if _close(text, term[len(prefix) :], node.distance)]
+            found = [term for term in terms if close(text, term[len(prefix) :], node.distance)]
             return Query.term_set_query(self.schema, place, found) if found else Query.empty_query()
         return Query.fuzzy_term_query(self.schema, place, prefix + text, node.distance)
 
     def _has_neighbour(self, name: str, distance: int) -> bool:
         """Is there another field so alike that edits could lead from one's terms to the other's?"""
         names = (term[1:] for term, _ in self.searcher.terms_with_prefix(EXACT, SEP))
-        return any(other != name and _close(name, other, distance) for other in names)
+        return any(other != name and close(name, other, distance) for other in names)
 
 
 def _only_excludes(node: Node) -> bool:
@@ -371,23 +380,6 @@ def _only_excludes(node: Node) -> bool:
 def _alike(query: Query) -> Query:
     """Every hit scores one, in Solr's measure."""
     return Query.const_score_query(query, UNIT)
-
-
-def _close(one: str, two: str, distance: int) -> bool:
-    """Optimal string alignment distance at most ``distance``."""
-    if abs(len(one) - len(two)) > distance:
-        return False
-    before: list[int] = []
-    row = list(range(len(two) + 1))
-    for i, a in enumerate(one, 1):
-        current = [i]
-        for j, b in enumerate(two, 1):
-            cost = min(row[j] + 1, current[j - 1] + 1, row[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == two[j - 2] and one[i - 2] == b:
-                cost = min(cost, before[j - 2] + 1)
-            current.append(cost)
-        before, row = row, current
-    return row[-1] <= distance
 
 
 def _integer(name: str, text: str) -> int:

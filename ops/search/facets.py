@@ -1,17 +1,19 @@
 """Term facets: counts of a field's values among the hits, in Solr's flat lists.
 
-Fields with a column are counted all together in one pass over the hits; when there are few, by the values that are
-kept for their numbers (``values.py``), which asks the index nothing more. The others (texts, dates, numbers, fields of
-which hardly two documents share a value) are counted by walking their terms. Both count exactly.
+Fields with a column are counted by the values that are kept for the documents' numbers (``values.py``), of which the
+search for the hits gives most; until these are read, all together in one pass over the columns. The others (texts,
+dates, numbers, fields of which hardly two documents share a value) are counted by walking their terms. All count
+exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tantivy import Occur as TOccur
 from tantivy import Query
 
@@ -22,6 +24,7 @@ from ops.search.schema import Kind, field_of
 
 if TYPE_CHECKING:
     from ops.search.select import Select
+    from ops.search.sorting import Sorter
 
 MAX_FACETS = 100
 EVERY = 1_000_000_000
@@ -29,8 +32,8 @@ EVERY = 1_000_000_000
 MAX_VALUES = 60_000
 """Values that one pass over columns gives back; who asks for more has them counted by their terms."""
 
-FEW = 2_000
-"""Hits that are counted by the values of their numbers."""
+FEW = 6_000
+"""Hits whose numbers the search for the best of them gives along; those of more are asked for by themselves."""
 KEPT = 400
 """Counts that a snapshot keeps: other pages and other orders of the same search have the same ones."""
 UNRELATED = frozenset({"sort", "start", "rows", "fl", "wt"})
@@ -63,9 +66,9 @@ class Wish:
 
 
 class Counting:
-    """The counts of one search. Those of many hits begin while the hits are looked for: both take about as long."""
+    """The counts of one search. Over columns they begin while the hits are looked for: both take about as long."""
 
-    def __init__(self, select: Select, query: Query, *, many: bool) -> None:
+    def __init__(self, select: Select, query: Query) -> None:
         self._select = select
         self._query = query
         self._future: Future[dict[str, Any]] | None = None
@@ -74,23 +77,22 @@ class Counting:
         self._key = ("facets", repr(sorted(asked))) if lasting else None
         self._found: dict[str, Any] | None = select.snapshot.kept.get(self._key) if self._key else None
         names = [name for name in select.parameters.get("facet.field", []) if is_counted(name)]
-        self._known = select.snapshot.values.ready(names, select.snapshot.sequence)
-        if self._found is None and (many or not self._known):
+        if self._found is None and not select.snapshot.values.ready(names, select.snapshot.sequence):
             self._future = _pool.submit(counts, select, query)
 
-    def result(self, hits: Sequence[tuple[Any, Any]] | None) -> dict[str, Any]:
-        """``hits`` are all hits as (anything, address), when they are few enough to be known."""
+    def result(self, sorter: Sorter) -> dict[str, Any]:
+        """With what a search for the hits knows of them."""
         found = self._found
         if found is None:
-            found = self._future.result() if self._future else counts(self._select, self._query, hits)
+            found = self._future.result() if self._future else counts(self._select, self._query, sorter)
             kept = self._select.snapshot.kept
             if self._key is not None and len(kept) < KEPT:
                 kept[self._key] = found
         return found
 
 
-def counts(select: Select, query: Query, hits: Sequence[tuple[Any, Any]] | None = None) -> dict[str, Any]:
-    """``facet_counts`` of an answer."""
+def counts(select: Select, query: Query, sorter: Sorter | None = None) -> dict[str, Any]:
+    """``facet_counts`` of an answer; with a sorter that has looked for the hits, by the values of their numbers."""
     names = select.parameters.get("facet.field", [])
     if len(names) > MAX_FACETS:
         raise SearchFault(f"A request may ask for {MAX_FACETS} facets")
@@ -100,7 +102,7 @@ def counts(select: Select, query: Query, hits: Sequence[tuple[Any, Any]] | None 
         _wish(select, name) for name in dict.fromkeys(names)
         if clean_name(name) and field_of(name).kind is not Kind.STORED
     ]
-    in_columns = _of_hits(select, wishes, hits) if hits is not None else {}
+    in_columns = _of_hits(select, query, wishes, sorter) if sorter is not None else {}
     left = [wish for wish in wishes if is_counted(wish.name) and wish.name not in in_columns]
     in_columns.update(_by_columns(select, query, left))
     fields: dict[str, list[Any]] = {name: [] for name in names}
@@ -134,12 +136,21 @@ def _wish(select: Select, name: str) -> Wish:
     )
 
 
-def _of_hits(select: Select, wishes: list[Wish], hits: Sequence[tuple[Any, Any]]) -> dict[str, Pairs]:
+def _of_hits(select: Select, query: Query, wishes: list[Wish], sorter: Sorter) -> dict[str, Pairs]:
     """Values with their counts of fields that are kept with the documents' numbers."""
-    numbers = select.snapshot.searcher.fast_field_values(SEQUENCE, [address for _, address in hits])
+    wishes = [wish for wish in wishes if is_counted(wish.name)]
+    if not wishes:
+        return {}
+    searcher, numbers = select.snapshot.searcher, np.zeros(0, np.int64)
+    if sorter.all is not None:
+        numbers = np.array(searcher.fast_field_values(SEQUENCE, [address for _, address in sorter.all]), np.int64)
+    elif sorter.total:
+        unscored = Query.const_score_query(query, 0.0)
+        hits = searcher.search(unscored, sorter.total, count=False, order_by_field=SEQUENCE).hits
+        numbers = np.fromiter(map(itemgetter(0), hits), np.int64, len(hits))
     found = {}
     for wish in wishes:
-        pairs = select.snapshot.values.count(wish.name, numbers) if is_counted(wish.name) else None
+        pairs = select.snapshot.values.count(wish.name, numbers, wish.enough)
         if pairs is not None:
             found[wish.name] = pairs
     return found

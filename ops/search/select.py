@@ -11,16 +11,16 @@ from typing import Any
 from tantivy import Occur as TOccur
 from tantivy import Query
 
-from ops.search import analysis, dismax, facets
+from ops.search import dismax, facets
 from ops.search.assist import Assist
 from ops.search.boosting import UNIT, Boosts, Table, boosted
 from ops.search.budget import Budget
 from ops.search.compile import Compiler, Dismax
 from ops.search.engine import Engine, Snapshot
 from ops.search.errors import SearchFault, unsupported
-from ops.search.fields import SEQUENCE
+from ops.search.fields import EXACT, SEP, SEQUENCE
 from ops.search.local import parse_with_locals
-from ops.search.nodes import Node
+from ops.search.nodes import Bool, Node, Occur, Phrase, Term
 from ops.search.parameters import Parameters, last, truth, whole
 from ops.search.schema import Kind, field_of
 from ops.search.sorting import By, Hit, Key, Sorter, parse_sort
@@ -50,6 +50,7 @@ class Select:
         self._budget = Budget()
         self._main = Main(Query.empty_query(), True)
         self._filters: list[tuple[TOccur, Query]] | None = None
+        """Those that exclude anything."""
 
     def answer(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -62,8 +63,8 @@ class Select:
         if main.constant:
             keys = [key for key in keys if key.by is not By.SCORE]
         rescore = self._rescore if main.boosts else None
-        counting = facets.Counting(self, query, many=self._many(main)) if truth(self.parameters, "facet") else None
-        ahead = None if counting is None else facets.FEW
+        counting = facets.Counting(self, query) if truth(self.parameters, "facet") else None
+        ahead = None if counting is None or main.constant else facets.FEW
         sorter = Sorter(self.engine.schema, searcher, self._values, rescore, ahead)
         hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
         total = sorter.total
@@ -86,7 +87,7 @@ class Select:
         }
         if counting is not None:
             result["facet_counts"] = (
-                counting.result(sorter.all) if other is None else facets.counts(self, query, sorter.all)
+                counting.result(sorter) if other is None else facets.counts(self, query, sorter)
             )
         result.update(assist.answer(hits, total if other is None else 0))
         result["responseHeader"]["QTime"] = int((time.perf_counter() - began) * 1000)
@@ -110,7 +111,7 @@ class Select:
             raise SearchFault(f"Invalid q.op: {operator[:20]}")
         return Compiler(
             self.engine.schema, self.snapshot.searcher, self.now, last(self.parameters, "df", "text"),
-            operator == "AND", shape, self._budget,
+            operator == "AND", shape, self._budget, self.snapshot.values.covered, self.snapshot.sequence,
         )
 
     def lucene(self, text: str) -> tuple[Query, Node | None]:
@@ -118,14 +119,6 @@ class Select:
         compiler = self.compiler()
         node = parse_with_locals(text, conjunction=compiler.conjunction)
         return compiler.query(node), node
-
-    def _many(self, main: Main) -> bool:
-        """Will there be many hits? A guess by how frequent the rarest word is; it decides when counting begins."""
-        words = analysis.query_words(main.text)[:4] if main.shape is not None and len(main.text) < 100 else []
-        searcher, place = self.snapshot.searcher, self.default_field
-        if not words or not field_of(place).own:
-            return main.constant or main.shape is None
-        return min(int(searcher.doc_freq(place, word)) for word in words) > facets.FEW
 
     def visible(self) -> Query:
         """Everything that the filters let through, whatever is searched for."""
@@ -135,22 +128,34 @@ class Select:
         """The main query under every filter; filters do not score."""
         if self._filters is None:
             texts = [text for text in self.parameters.get("fq", []) if text.strip()]
-            self._filters = [(TOccur.Must, self._filter(text)) for text in texts]
+            queries = [self._filter(text) for text in texts]
+            self._filters = [(TOccur.Must, query) for query in queries if query is not None]
         return Query.boolean_query([(TOccur.Must, main), *self._filters]) if self._filters else main
 
-    def _filter(self, text: str) -> Query:
-        """One filter; what a text means is remembered for as long as nothing is written."""
+    def _filter(self, text: str) -> Query | None:
+        """One filter; what a text means is remembered for as long as nothing is written. None lets all through."""
         key = (text, self.default_field, last(self.parameters, "q.op", "OR").upper())
         kept = self.snapshot.filters
-        found: tuple[Query, int] | None = kept.get(key)
+        found: tuple[Query | None, int] | None = kept.get(key)
         if found is not None:
             self._budget.spend(found[1])
             return found[0]
         before = self._budget.left
-        query = Query.const_score_query(self.lucene(text)[0], 0.0)
+        compiled, node = self.lucene(text)
+        query = None if self._is_all(compiled, node) else Query.const_score_query(compiled, 0.0)
         if len(kept) < MAX_KEPT and len(text) < 2_000 and "NOW" not in text:
             kept[key] = (query, before - self._budget.left)
         return query
+
+    def _is_all(self, query: Query, node: Node | None) -> bool:
+        """Is a filter for one value met by all documents, such as the one for a site?"""
+        while isinstance(node, Bool) and len(node.clauses) == 1 and node.clauses[0][0] is not Occur.MUST_NOT:
+            node = node.clauses[0][1]
+        if not isinstance(node, Term | Phrase):
+            return False
+        searcher = self.snapshot.searcher
+        having = searcher.doc_freq(EXACT, f"{node.field or self.default_field}{SEP}{node.text}")
+        return bool(having >= searcher.num_docs) and searcher.search(query, 1).count == searcher.num_docs
 
     # -- for assistance ----------------------------------------------------------------------------------
 

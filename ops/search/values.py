@@ -1,4 +1,4 @@
-"""Values of counted fields by document, for counting a few hits without asking the index again.
+"""Values of counted fields by document, so that hits are counted without asking the index again.
 
 A document is known by its sequence number, and what has a number never changes: nothing here depends on who asks, on a
 filter or on a commit. Which documents are counted is decided by the query under the caller's filters alone.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from array import array
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ops.search.covered import Covered
 from ops.search.fields import fits
 from ops.search.store import Store
 
@@ -24,35 +25,93 @@ AT_ONCE = 300
 """New documents that a request reads itself; more are read in the background."""
 CHUNK = 200
 MAX_FIELDS = 40
-MAX_SETS = 600_000
-"""Different sets of values, over all fields; beyond it, and beyond ``MAX_NUMBERS``, the index counts as before."""
+MAX_VALUES = 600_000
+"""Different values, over all fields; beyond it, and beyond ``MAX_NUMBERS``, the index counts as before."""
 MAX_NUMBERS = 4_000_000
-_UNKNOWN = "\x00"
-"""The value of a document that was not read; no value of a column looks like it."""
+_UNREAD = -1
 
 Texts = Callable[[str, Any], list[str]]
+Numbers = NDArray[np.int32]
 
 
 class _Field:
-    """``sets[ids[number]]`` are the values that a document has in one field."""
+    """A document has ``counts[number]`` values: ``flat[begins[number]]`` and on, each a place in ``texts``.
+
+    Arrays only grow, by other ones in their place, and nothing in them changes: a thread that holds them may read on.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.prefix_fits = len(name) < 1000
-        self.ids = array("i")
-        self.sets: list[tuple[str, ...]] = [(_UNKNOWN,)]
-        self._known: dict[tuple[str, ...], int] = {}
+        self.texts: list[str] = []
+        self.counts: Numbers = np.full(0, _UNREAD, np.int32)
+        self.begins: Numbers = np.zeros(0, np.int32)
+        self.flat: Numbers = np.zeros(0, np.int32)
         self.upto = 0
         """All documents up to this number are here."""
+        self._known: dict[str, int] = {}
+        self._filled = 0
+        self._numbers: list[int] = []
+        self._sizes: list[int] = []
+        self._places: list[int] = []
 
-    def put(self, number: int, values: tuple[str, ...]) -> None:
-        known = self._known.get(values)
-        if known is None:
-            known = self._known[values] = len(self.sets)
-            self.sets.append(values)
-        if number >= len(self.ids):
-            self.ids.extend([0] * (number + 1 - len(self.ids)))
-        self.ids[number] = known
+    def put(self, number: int, values: Iterable[str]) -> None:
+        """Note the values of a document; they count after ``settle``."""
+        before = len(self._places)
+        for text in values:
+            place = self._known.get(text)
+            if place is None:
+                place = self._known[text] = len(self.texts)
+                self.texts.append(text)
+            self._places.append(place)
+        self._numbers.append(number)
+        self._sizes.append(len(self._places) - before)
+
+    def settle(self, upto: int) -> None:
+        """What was noted is here, and with it all documents up to a number."""
+        if self._numbers:
+            numbers, sizes = np.array(self._numbers, np.int64), np.array(self._sizes, np.int32)
+            end = self._filled + len(self._places)
+            self.flat = _grown(self.flat, end, 0)
+            self.flat[self._filled : end] = self._places
+            last = int(numbers.max()) + 1
+            counts, self.begins = _grown(self.counts, last, _UNREAD), _grown(self.begins, last, 0)
+            self.begins[numbers] = self._filled + np.cumsum(sizes, dtype=np.int32) - sizes
+            counts[numbers] = sizes
+            self.counts = counts
+            self._filled = end
+            self._numbers, self._sizes, self._places = [], [], []
+        self.upto = max(self.upto, upto)
+
+    def count(self, numbers: NDArray[np.int64], enough: int | None) -> list[tuple[str, int]] | None:
+        counts, begins = self.counts, self.begins
+        if len(numbers) and int(numbers.max()) >= len(counts):
+            return None
+        sizes, starts = counts[numbers], begins[numbers]
+        if len(sizes) and int(sizes.min()) < 0:
+            return None
+        total = int(sizes.sum())
+        if total == len(sizes) and bool((sizes == 1).all()):
+            places = starts
+        else:
+            places = np.repeat(starts - np.cumsum(sizes, dtype=np.int32) + sizes, sizes)
+            places += np.arange(total, dtype=np.int32)
+        found = np.bincount(self.flat[places])
+        these = np.flatnonzero(found)
+        if enough is not None and 0 < enough < len(these):
+            least = np.partition(found[these], -enough)[-enough]
+            these = these[found[these] >= least]
+        texts = self.texts
+        return [(texts[at], many) for at, many in zip(these.tolist(), found[these].tolist(), strict=True)]
+
+
+def _grown(values: Numbers, size: int, filler: int) -> Numbers:
+    """The same with room for as many; a copy when there is none."""
+    if size <= len(values):
+        return values
+    larger = np.full(max(size, 2 * len(values), 1024), filler, np.int32)
+    larger[: len(values)] = values
+    return larger
 
 
 class Values:
@@ -66,6 +125,7 @@ class Values:
         self._filler: threading.Thread | None = None
         self._closed = False
         self._overflown = False
+        self.covered = Covered()
 
     def close(self) -> None:
         self._closed = True
@@ -98,16 +158,15 @@ class Values:
                 self._filler.start()
         return False
 
-    def count(self, name: str, numbers: Sequence[int]) -> list[tuple[str, int]] | None:
-        """How often each value occurs in these documents; None when one of them is not known."""
+    def count(
+        self, name: str, numbers: Sequence[int] | NDArray[np.int64], enough: int | None = None
+    ) -> list[tuple[str, int]] | None:
+        """How often each value occurs in these documents; None when one of them is not known.
+
+        ``enough``: so many of the most frequent values will do, and those as frequent as the last of them.
+        """
         field = self._fields.get(name)
-        if field is None:
-            return None
-        try:
-            found = Counter(chain.from_iterable(map(field.sets.__getitem__, map(field.ids.__getitem__, numbers))))
-        except IndexError:
-            return None
-        return None if _UNKNOWN in found else list(found.items())
+        return None if field is None else field.count(np.asarray(numbers, np.int64), enough)
 
     # -- filling -----------------------------------------------------------------------------------------
 
@@ -136,11 +195,11 @@ class Values:
             for field in fields:
                 if number > field.upto:
                     value = head.get(field.name)
-                    texts = () if value is None else tuple(dict.fromkeys(self._texts(field.name, value)))
-                    field.put(number, tuple([text for text in texts if self._indexed(field, text)]))
+                    texts = () if value is None else dict.fromkeys(self._texts(field.name, value))
+                    field.put(number, [text for text in texts if self._indexed(field, text)])
         for field in fields:
-            field.upto = max(field.upto, upto)
-        if sum(len(field.sets) for field in self._fields.values()) > MAX_SETS:
+            field.settle(upto)
+        if sum(len(field.texts) for field in self._fields.values()) > MAX_VALUES:
             self._overflown = True
             self._fields = {}
 

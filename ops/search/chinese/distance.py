@@ -15,3 +15,20 @@ def one_apart(one: str, two: str) -> bool:
         swapped = left[:2] == right[1::-1] if len(left) > 1 else False
         return left[1:] == right[1:] or (swapped and left[2:] == right[2:])
     return left[1:] == right if len(left) > len(right) else left == right[1:]
+
+
+def close(one: str, two: str, distance: int) -> bool:
+    """Optimal string alignment distance at most ``distance``."""
+    if abs(len(one) - len(two)) > distance:
+        return False
+    before: list[int] = []
+    row = list(range(len(two) + 1))
+    for i, a in enumerate(one, 1):
+        current = [i]
+        for j, b in enumerate(two, 1):
+            cost = min(row[j] + 1, current[j - 1] + 1, row[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == two[j - 2] and one[i - 2] == b:
+                cost = min(cost, before[j - 2] + 1)
+            current.append(cost)
+        before, row = row, current
+    return row[-1] <= distance
