@@ -38,6 +38,7 @@ from ops import openapi, problems
 from ops.delivery import close_delivery
 from ops.edge import Edge
 from ops.evaluation import EvaluationRoute
+from ops.quick import Service
 from ops.runtime import open_runtime, refresh_clock
 
 health = APIRouter(tags=["operations"])
@@ -122,7 +123,7 @@ def build_app(runtime: Runtime | None = None) -> FastAPI:
                 await close_ingest(opened)
                 await close_delivery(opened)
 
-    app = FastAPI(
+    app = Service(
         docs_url=None, openapi_url="/v1/openapi.json", redoc_url=None, redirect_slashes=False,
         lifespan=lifespan,
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +25,16 @@ DRAIN_S = 10.0
 the connection closes under unread bytes, so the rest is taken first, up to these limits."""
 
 
+def name_request(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    """The request's id: the one that it has by now, the caller's own if it is well formed, or a new one."""
+    state: dict[str, Any] = scope.setdefault("state", {})
+    known: str | None = state.get("request_id")
+    if known is None:
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        known = state["request_id"] = given if REQUEST_ID.fullmatch(given) else new_id("req")
+    return known
+
+
 class Edge:
     """Give every request its id, refuse bodies above the limit, also those that do not say their length."""
 
@@ -34,9 +46,7 @@ class Edge:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = name_request(scope, headers)
         settings = scope["app"].state.runtime.settings
         upload = scope["path"].startswith(UPLOAD_PATHS)
         limit = settings.upload_bytes_max if upload else settings.body_bytes_max

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -108,16 +108,27 @@ class UsageRecorder:
         await self._submit(_Item(self._future(), record=(ask, served)))
 
     @contextlib.contextmanager
-    def coming(self) -> Iterator[None]:
-        """What is read inside will be recorded at once afterwards: a commit may wait for it a moment."""
+    def coming(self) -> Iterator[Callable[[], None]]:
+        """What is worked on inside will be recorded soon: a commit may wait for it a moment.
+
+        Gives what is to be called when it is there, right before ``record``; leaving does as well.
+        """
+        on_its_way = True
         self._coming += 1
+
+        def here() -> None:
+            nonlocal on_its_way
+            if on_its_way:
+                on_its_way = False
+                self._coming -= 1
+                self._awaited -= 1
+                if self._awaited == 0:
+                    self._here.set()
+
         try:
-            yield
+            yield here
         finally:
-            self._coming -= 1
-            self._awaited -= 1
-            if self._awaited == 0:
-                self._here.set()
+            here()
 
     def settle(self, ask: Ask, served: Served | None) -> asyncio.Future[None]:
         """Close a reservation; tried until it is written. The future is done when it is durable."""

@@ -15,10 +15,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import orjson
 from starlette.requests import Request
 
 from authz import Decision, DecisionRequest, beijing_date, objects, policy_version
-from authz.obligations import quoted
+from authz.obligations import CompiledQuery, literal, quoted
+from authz.obligations.values import SQL_TYPES
 from billing.usage.model import beijing_start
 from licensing import grants
 from ops.delivery import service
@@ -32,6 +34,8 @@ from ops.delivery.sources import COLUMNS_KEPT_S
 
 KEPT_S = 60.0
 SHAPES_MAX = 64
+PAIRS_MAX = 48
+"""Columns that one call of ``concat`` takes, each with its name: a function has at most a hundred arguments."""
 
 STAMP = f"{grants.STAMP} || '/' || {objects.STAMP}"
 
@@ -47,6 +51,8 @@ class Shape:
     params: tuple[Any, ...]
     columns: tuple[str, ...]
     watermark: str | None
+    identity: str
+    """What a cursor belongs to."""
 
 
 @dataclass(slots=True)
@@ -59,6 +65,7 @@ class Holder:
     since: datetime
     until: datetime
     ends: float
+    server: tuple[int, ...]
     shapes: dict[Any, Shape] = field(default_factory=dict)
 
     def fresh(self, now: datetime) -> bool:
@@ -109,7 +116,7 @@ async def _load(
     now = parts.runtime.clock.now()
     ends = time.monotonic() + min(KEPT_S, COLUMNS_KEPT_S)
     async with acquired(parts.runtime.pool) as connection:
-        stamp = await _stamp(connection, prefix, resource_id)
+        stamp, server = await _stamp(connection, prefix, resource_id), server_of(connection)
     try:
         found = await service.look_up(parts, request, resource_id)
     except DataNotLoaded:
@@ -119,7 +126,7 @@ async def _load(
         return None
     midnight = beijing_start(beijing_date(now) + timedelta(days=1))
     ending = [one for one in (found.held.facts.valid_until, found.held.key.expires_at) if one is not None and one > now]
-    holder = Holder(found, prefix, stamp or "", now, min(midnight, *ending), ends)
+    holder = Holder(found, prefix, stamp or "", now, min(midnight, *ending), ends, server)
     parts.holders.keep(key, resource_id, holder)
     return holder
 
@@ -157,8 +164,10 @@ async def shape_of(
     compiled = permit.compile(query, limit=(query.limit or 1) + 1, cursor=0, with_key=True)
     places = len(compiled.params)
     stamp = STAMP.format(prefix=f"${places + 1}::text", resource_id=f"${places + 2}::text")
-    sql = f"SELECT {stamp} AS stamp, page.* FROM ({page_sql(compiled, query.limit or 1)}) AS page"
-    shape = Shape(asked, decision, permit, sql, compiled.params, compiled.columns, compiled.watermark)
+    sql = f"SELECT {stamp} AS stamp, page.* FROM ({page_sql(compiled, query.limit or 1, holder.server)}) AS page"
+    shape = Shape(
+        asked, decision, permit, sql, compiled.params, compiled.columns, compiled.watermark, identity_of(permit, query)
+    )
     if parts.runtime.settings.opa_url is None:  # the policy of a server may change at any time
         if len(holder.shapes) >= SHAPES_MAX:
             holder.shapes.clear()
@@ -166,20 +175,55 @@ async def shape_of(
     return shape
 
 
-def page_sql(compiled: Any, limit: int) -> str:
+def identity_of(permit: Permit, query: DataQuery) -> str:
+    """What a cursor belongs to: the object, the grant, and the rows in their order."""
+    return repr((permit.data.resource_id, permit.grant.id if permit.grant else None, query.identity))
+
+
+def server_of(connection: asyncpg.Connection) -> tuple[int, ...]:
+    """The version of PostgreSQL at the other end."""
+    version = connection.get_server_version()
+    return version.major, version.minor
+
+
+def page_sql(compiled: CompiledQuery, limit: int, server: tuple[int, ...]) -> str:
     """One row: how many rows there are up to ``limit`` + 1, the key of the last one shown, all of them as JSON.
 
     The rows are separated by a line feed and a comma. JSON text escapes line feeds, and ``json`` columns, which are
     kept as they were written, go through ``jsonb``; so the last row can be cut off at the last line feed.
+    ``server`` is the version of the PostgreSQL that will run it.
     """
-    key = quoted(compiled.key)
+    item = _item_by_values(compiled) if server >= (17,) else _item_by_record(compiled)
+    return (
+        f"SELECT count(*) AS rows, (array_agg(p.key))[{int(limit)}] AS last,"
+        " convert_to(string_agg(p.item, E'\\n,'), 'UTF8') AS items"
+        f" FROM (SELECT q.{quoted(compiled.key or '')} AS key, {item} AS item FROM ({compiled.sql}) AS q) AS p"
+    )
+
+
+def _item_by_record(compiled: CompiledQuery) -> str:
     shown = ", ".join(
         f"q.{quoted(name)}::jsonb AS {quoted(name)}" if compiled.types[name] == "json" else f"q.{quoted(name)}"
         for name in compiled.columns
     )
-    return (
-        f"SELECT count(*) AS rows, (array_agg(p.key))[{int(limit)}] AS last,"
-        " convert_to(string_agg(p.item, E'\\n,'), 'UTF8') AS items"
-        f" FROM (SELECT q.{key} AS key, (SELECT row_to_json(x)::text FROM (SELECT {shown}) AS x) AS item"
-        f" FROM ({compiled.sql}) AS q) AS p"
-    )
+    return f"(SELECT row_to_json(x)::text FROM (SELECT {shown}) AS x)"
+
+
+def _item_by_values(compiled: CompiledQuery) -> str:
+    """The same text put together value by value, in half the time: ``JSON_SCALAR`` finds out once per statement how a
+    type is written, ``row_to_json`` once per value."""
+    parts = []
+    for place, name in enumerate(compiled.columns):
+        before = ("{" if place == 0 else ",") + orjson.dumps(name).decode() + ":"
+        parts.append(f"{literal(before)}, {_value(compiled, name)}")
+    pieces = [", ".join(parts[at : at + PAIRS_MAX]) for at in range(0, len(parts), PAIRS_MAX)]
+    return " || ".join(f"concat({piece})" for piece in pieces) + " || '}'"
+
+
+def _value(compiled: CompiledQuery, name: str) -> str:
+    column, kind = f"q.{quoted(name)}", compiled.types[name]
+    if kind == "json":
+        return f"coalesce({column}::jsonb, 'null')"
+    if kind in SQL_TYPES:
+        return f"coalesce(JSON_SCALAR({column}), 'null')"
+    return f"coalesce(to_json({column}), 'null')"

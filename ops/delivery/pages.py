@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import asyncpg
 from starlette.requests import Request
+from starlette.types import Send
 
 from authz import Refusal, Unavailable, beijing_date
 from billing.usage import Served
@@ -18,6 +20,7 @@ from ops.delivery.query import DataQuery
 from ops.delivery.refusals import DataNotLoaded
 from ops.delivery.service import Permit
 
+Here = Callable[[], None]
 TRIES = 12
 """How often a page is read anew because something about the key, the grant or the data changed meanwhile."""
 
@@ -29,6 +32,13 @@ class Page:
     body: bytes
     headers: dict[str, str]
 
+    async def send(self, send: Send, *more: tuple[bytes, bytes]) -> None:
+        """Answer with it, as JSON, with ``more`` headers."""
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body)), *more]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
 
 async def page(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Page:
     """One page of rows in the order of their key. Raises the refusal that applies.
@@ -36,8 +46,17 @@ async def page(parts: DeliveryParts, request: Request, resource_id: str, query: 
     Under a grant nothing is returned that is not durably recorded. What a key was found to be is remembered, and
     proven anew by the statement that reads the page.
     """
-    limits = await service.limit_rate(parts, request)
-    key, counted = key_of(request), False
+    key = key_of(request)
+    if key is None:
+        return await _page(parts, request, resource_id, query, None, lambda: None)
+    with parts.recorder.coming() as here:
+        return await _page(parts, request, resource_id, query, key, here)
+
+
+async def _page(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, key: str | None, here: Here
+) -> Page:
+    limits, counted = await service.limit_rate(parts, request), False
     refusal: Refusal = Unavailable(part="delivery")
     for _ in range(TRIES):
         holder, remembered = None, False
@@ -48,7 +67,7 @@ async def page(parts: DeliveryParts, request: Request, resource_id: str, query: 
             return await _open_page(permit, query)
         try:
             shape = await holders.shape_of(parts, request, holder, query, final=not remembered)
-            after = _after(parts, shape.permit, query)
+            after = _after(parts, shape.identity, shape.permit.generation, query)
         except Refusal as fault:
             if not remembered:
                 raise
@@ -59,14 +78,11 @@ async def page(parts: DeliveryParts, request: Request, resource_id: str, query: 
             await service.limit_grant(parts, shape.permit.access)
             counted = True
         try:
-            with parts.recorder.coming():
-                row = await parts.lanes.fetchrow(
-                    shape.sql, (*shape.params[:-1], after, holder.prefix, resource_id)
-                )
+            row = await parts.lanes.fetchrow(shape.sql, (*shape.params[:-1], after, holder.prefix, resource_id))
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.DatatypeMismatchError):
             row = None
         if row is not None and row["stamp"] == holder.stamp:
-            return await _recorded(parts, request, shape, query, row, limits)
+            return await _recorded(parts, request, shape, query, row, limits, here)
         assert key is not None  # noqa: S101 - a holder has a key
         parts.holders.drop(key, resource_id)
         if row is None:
@@ -75,22 +91,20 @@ async def page(parts: DeliveryParts, request: Request, resource_id: str, query: 
     raise refusal
 
 
-def _after(parts: DeliveryParts, permit: Permit, query: DataQuery) -> int:
+def _after(parts: DeliveryParts, identity: str, generation: str, query: DataQuery) -> int:
     """The key after which the page begins; raises CursorInvalid or CursorStale."""
-    return parts.cursors.read(query.cursor, _identity(permit, query), permit.generation) if query.cursor else 0
-
-
-def _identity(permit: Permit, query: DataQuery) -> str:
-    return repr((permit.data.resource_id, permit.grant.id if permit.grant else None, query.identity))
+    return parts.cursors.read(query.cursor, identity, generation) if query.cursor else 0
 
 
 async def _recorded(
-    parts: DeliveryParts, request: Request, shape: Shape, query: DataQuery, row: asyncpg.Record, limits: dict[str, str]
+    parts: DeliveryParts, request: Request, shape: Shape, query: DataQuery, row: asyncpg.Record,
+    limits: dict[str, str], here: Here,
 ) -> Page:
     permit = shape.permit
-    body, shown = _body(parts, permit, query, row)
+    body, shown = _body(parts, shape.identity, permit.generation, query, row)
     ask = permit.ask(shape.columns, shown, len(body))
     parts.decisions.add(shape.asked, shape.decision, request.state.request_id, ask.at)
+    here()
     await parts.recorder.record(ask, Served(shown, len(body)))
     headers = {**limits, "X-Govopen-Usage-Id": ask.id, "Cache-Control": "private, no-store"}
     if shape.watermark:
@@ -98,27 +112,32 @@ async def _recorded(
     return Page(body, headers)
 
 
-def _body(parts: DeliveryParts, permit: Permit, query: DataQuery, row: asyncpg.Record) -> tuple[bytes, int]:
+def _body(
+    parts: DeliveryParts, identity: str, generation: str, query: DataQuery, row: asyncpg.Record
+) -> tuple[bytes, int]:
     """The answer and how many rows it shows; one more was read to know whether there is a next page."""
     limit, rows, items = query.limit or 1, row["rows"], row["items"] or b""
     following = b"null"
     if rows > limit:
         items, rows = items[: items.rindex(b"\n,")], limit
-        following = b'"%b"' % parts.cursors.make(_identity(permit, query), permit.generation, row["last"]).encode()
+        following = b'"%b"' % parts.cursors.make(identity, generation, row["last"]).encode()
     return b'{"items":[%b],"next":%b}' % (items, following), rows
 
 
 async def _open_page(permit: Permit, query: DataQuery) -> Page:
     """A page of data that needs no grant."""
     parts, limit = permit.parts, query.limit or 1
-    compiled = permit.compile(query, limit=limit + 1, cursor=_after(parts, permit, query), with_key=True)
+    identity = holders.identity_of(permit, query)
+    after = _after(parts, identity, permit.generation, query)
+    compiled = permit.compile(query, limit=limit + 1, cursor=after, with_key=True)
     try:
         async with acquired(permit.pool) as connection:
-            row = await connection.fetchrow(holders.page_sql(compiled, limit), *compiled.params, timeout=30)
+            sql = holders.page_sql(compiled, limit, holders.server_of(connection))
+            row = await connection.fetchrow(sql, *compiled.params, timeout=30)
     except asyncpg.UndefinedTableError as fault:
         raise DataNotLoaded from fault
     assert row is not None  # noqa: S101 - aggregates always give a row
-    body, shown = _body(parts, permit, query, row)
+    body, shown = _body(parts, identity, permit.generation, query, row)
     day = beijing_date(parts.runtime.clock.now())
     parts.recorder.count_open(permit.data.resource_id, day, shown, len(body), downloads=0)
     headers = dict(permit.limits)

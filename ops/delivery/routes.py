@@ -19,6 +19,8 @@ from ops.delivery.query import RESOURCE_ID, DataQuery, read_download, read_page
 from ops.delivery.webhooks import routes as webhooks
 
 PURPOSE_HEADER = "x-govopen-purpose"
+FAULT = "rows.fault"
+"""What became of a page that was tried before the request came this way."""
 
 router = APIRouter(tags=["delivery"])
 router.include_router(loading.router)
@@ -90,12 +92,12 @@ class RowsRoute(BaseRoute):
         return Match.FULL, {"path_params": {"resource_id": resource_id}}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fault: Exception | None = scope["state"].pop(FAULT, None)
+        if fault is not None:
+            raise fault
         request = Request(scope, receive)
         page = await page_of(scope["app"].state.runtime, request, scope["path_params"]["resource_id"])
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in page.headers.items()]
-        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(page.body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": page.body})
+        await page.send(send)
 
 
 @router.get("/data/v1/{resource_id}/files", summary="文件清单 Files", openapi_extra=documents.FILES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import asyncpg
@@ -80,6 +81,11 @@ class Permit:
         quota = self.access.obligations.quota
         return quota is not None and (quota.bytes_day, quota.bytes_month, quota.bytes_life) != (None, None, None)
 
+    @cached_property
+    def quota(self) -> Quota:
+        """The grant's bounds."""
+        return Quota.of(self.access.obligations.quota)
+
     def ask(self, columns: tuple[str, ...], rows: int, size: int = 0, keys: tuple[bytes, ...] = ()) -> Ask:
         """What to reserve; raises RowsPerCallExceeded."""
         grant = self.grant
@@ -91,7 +97,7 @@ class Permit:
         return Ask(
             grant_id=grant.id, resource_id=self.data.resource_id, purpose=grant.purpose,
             columns=columns, rows=rows, at=self.parts.runtime.clock.now(),
-            quota=Quota.of(quota), bytes=size, keys=keys,
+            quota=self.quota, bytes=size, keys=keys,
         )
 
 

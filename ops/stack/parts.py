@@ -25,7 +25,8 @@ INHERITED = (
 )
 CKAN_WORKERS = 2
 STREAMING = {"MALLOC_TRIM_THRESHOLD_": "4194304", "MALLOC_MMAP_THRESHOLD_": "4194304"}
-"""The service's pieces of 128 KB stay on the heap: mapped anew each, they cost as much as the rest of a download."""
+"""The service's pieces of 128 KB stay on the heap: mapped anew each, they cost as much as the rest of a download.
+PostgreSQL, too, takes and gives back the same memory with every statement."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ def _stores(plan: Plan) -> list[Part]:
     home, ports = plan.home, plan.ports
     parts = [
         Part(
-            "postgres", postgres.command(home, ports["postgres"]), {**base_env(home, "postgres"), "LC_ALL": "C"},
-            ports["postgres"], probe=lambda: postgres.answers(home, ports["postgres"]),
+            "postgres", postgres.command(home, ports["postgres"]),
+            {**base_env(home, "postgres"), **STREAMING, "LC_ALL": "C"}, ports["postgres"],
+            probe=lambda: postgres.answers(home, ports["postgres"]),
             account=postgres.run_as(home), before=lambda: _prepare_postgres(home),
             stop_signal=signal.SIGINT, stop_patience_s=30, store=True,
         ),
