@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 import ckan.plugins.toolkit as tk
 import jwt
 import pytest
 from ckan import model
+from ckanext.datastore.logic.action import _patch_resource_last_modified
 from ckanext.govopen.testing import ServiceDouble, conditional, dataset_dict
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from werkzeug.datastructures import FileStorage
@@ -188,3 +190,11 @@ def test_an_open_sample_may_stand_beside_conditional_data(act: Any, people: Any,
     assert made["resources"][1]["url"] == "http://data.gov.cn/sample.csv"
     sent = service.objects[made["resources"][1]["id"]]
     assert (sent["open_attribute"], sent["grade"]) == ("unconditional", "general-1")
+
+
+def test_a_job_without_a_request_changes_a_dataset(act: Any, people: Any, app: Any) -> None:
+    made = act("editor", "package_create", **with_link(people["org"]["id"]))
+    with app.flask_app.app_context():  # as CKAN's worker runs what a write to the DataStore left to be done
+        _patch_resource_last_modified(made["resources"][0]["id"], datetime(2026, 11, 1, tzinfo=UTC))
+    model.Session.remove()
+    assert model.Resource.get(made["resources"][0]["id"]).last_modified.date().isoformat() == "2026-11-01"

@@ -33,6 +33,11 @@ def test_a_complete_dataset_is_saved_and_shown_whole(act: Any, people: Any) -> N
     assert again["catalog_code"] == shown["catalog_code"]
 
 
+def test_a_title_is_one_line_that_runs_one_way(act: Any, people: Any) -> None:
+    made = act("editor", "package_create", **dataset_dict(people["org"]["id"], title="账单\u202e明细\r\n第二行"))
+    assert made["title"] == "账单明细 第二行"
+
+
 @pytest.mark.parametrize(
     "name", ["title", "notes", "category", "provider_code", "format", "share_type", "open_attribute",
              "update_cycle", "grade", "domain"],

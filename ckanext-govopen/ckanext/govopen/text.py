@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ckan.plugins.toolkit as tk
 from flask import has_request_context
+from flask_babel import force_locale
 
 
 def language() -> str:
@@ -14,6 +17,16 @@ def language() -> str:
     if has_request_context():
         return str(tk.h.lang() or "zh_Hans_CN")
     return str(tk.config.get("ckan.locale_default") or "zh_Hans_CN")
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Texts of a job are in the site's language: CKAN takes the language from the request, and fails without one."""
+    if has_request_context():
+        yield
+        return
+    with force_locale(language()):
+        yield
 
 
 def accept_language() -> str:

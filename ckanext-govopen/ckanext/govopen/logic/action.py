@@ -11,7 +11,7 @@ from ckan import model
 from ckanext.govopen import figures, guards, identity, outbox, privacy, publication, sealing
 from ckanext.govopen.gateway import ServiceAway, ServiceProblem
 from ckanext.govopen.logic import accounts, rating
-from ckanext.govopen.text import unstorable
+from ckanext.govopen.text import spoken, unstorable
 
 Context = dict[str, Any]
 DataDict = dict[str, Any]
@@ -80,13 +80,13 @@ def govopen_outbox_show(context: Context, data_dict: DataDict) -> DataDict:
 
 @tk.chained_action
 def package_create(next_action: Action, context: Context, data_dict: DataDict) -> Any:
-    with outbox.acting(context.get("user")):
+    with outbox.acting(context.get("user")), spoken():
         return next_action(context, shaped(data_dict))
 
 
 @tk.chained_action
 def package_update(next_action: Action, context: Context, data_dict: DataDict) -> Any:
-    with outbox.acting(context.get("user")):
+    with outbox.acting(context.get("user")), spoken():
         return next_action(context, shaped(data_dict))
 
 

@@ -15,6 +15,8 @@ from ckanext.govopen import vocabularies as lists
 Validator = Callable[[Any], Any]
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+BREAKS = re.compile(r"[\t\n\r\u0085\u2028\u2029]+")
+TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 SHORT_CHARS = 500
 PARAGRAPH_CHARS = 5000
 ITEM_KEYS = frozenset({
@@ -52,8 +54,8 @@ def govopen_paragraph(value: Any) -> str:
 
 
 def govopen_short_text(value: Any) -> str:
-    """Text of one line's length."""
-    return _text(value, SHORT_CHARS)
+    """Text of one line: breaks become spaces, signs that turn the direction of writing go."""
+    return _text(TURNING.sub("", BREAKS.sub(" ", value)) if isinstance(value, str) else value, SHORT_CHARS)
 
 
 def code_of(name: str) -> Validator:
