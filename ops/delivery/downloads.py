@@ -31,7 +31,12 @@ from ops.delivery.watch import Running
 
 AROUND_BYTES, AROUND_ROW_BYTES = 16 * 1024, 64
 """What a format may put around all rows and around each of them, beyond what they take as JSON."""
-UNSAFE_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+UNSAFE_IN_NAMES = re.compile(
+    r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+'
+)
+"""Signs that no file's name has, and those that are not seen or turn the others round."""
+NAME_BYTES_MAX = 200
+"""What systems of files take is 255 bytes with the ending."""
 
 
 def media_type(query: DataQuery) -> str:
@@ -39,10 +44,16 @@ def media_type(query: DataQuery) -> str:
     return kind.replace("utf-8", query.encoding) if query.format == "csv" else kind
 
 
+def stem_of(title: str) -> str:
+    """A title as the name of a file, without its ending: nothing that deceives, nothing too long to be saved."""
+    stem = UNSAFE_IN_NAMES.sub("_", title).strip(" ._")
+    return stem.encode("utf-8", "ignore")[:NAME_BYTES_MAX].decode("utf-8", "ignore") or "data"
+
+
 def disposition(permit: Permit, query: DataQuery) -> str:
     """Content-Disposition with the Chinese title as the file's name."""
     data, suffix = permit.data, FORMATS[query.format].suffix
-    stem = UNSAFE_IN_NAMES.sub("_", data.title or data.dataset_title or data.resource_id).strip(" ._") or "data"
+    stem = stem_of(data.title or data.dataset_title or data.resource_id)
     plain = re.sub(r"[^A-Za-z0-9_-]", "", data.dataset_name or data.resource_id) or "data"
     return f"attachment; filename=\"{plain}.{suffix}\"; filename*=UTF-8''{quote(stem, safe='')}.{suffix}"
 

@@ -15,6 +15,7 @@ import pytest
 
 from authz import DataObject, Runtime, new_id
 from ops import testing
+from ops.delivery.downloads import stem_of
 
 FIELDS = [
     {"name": "code", "title": "代码", "type": "text"},
@@ -59,6 +60,14 @@ async def test_the_file_name_is_chinese_and_cannot_break_the_header(
     header = (await client.get(f"/data/v1/{data.resource_id}")).headers["content-disposition"]
     assert header.isascii()
     assert header.endswith("filename*=UTF-8''%E6%9D%91_%E8%A1%97%E9%81%93_%E4%BB%A3%E7%A0%81_%202026.csv")
+
+
+@pytest.mark.parametrize(("title", "name"), [
+    ("账单\u202etxt.exe", "账单_txt.exe"), ("a\r\nSet-Cookie: x", "a_Set-Cookie_ x"), ("\u2066..\u2069", "data"),
+    ("长" * 200, "长" * 66),
+])
+def test_no_title_makes_a_name_that_deceives_or_cannot_be_saved(title: str, name: str) -> None:
+    assert stem_of(title) == name
 
 
 async def test_for_spreadsheets_formulas_are_text_and_numbers_stay(
