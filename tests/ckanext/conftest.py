@@ -9,7 +9,11 @@ from typing import Any
 
 import ckan.plugins.toolkit as tk
 import pytest
-from ckan.tests import factories
+from ckan import plugins
+from ckan.common import config
+from ckan.lib import app_globals
+from ckan.tests import factories, helpers
+from ckan.tests.pytest_ckan import ckan_setup
 from ckanext.govopen.testing import ServiceDouble
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -34,6 +38,31 @@ def token_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared() -> dict[str, Any]:
     """What has been made once for the run."""
     return {}
+
+
+@pytest.fixture(scope="session")
+def loaded() -> Any:
+    """The plugins and one application for the whole run, as CKAN takes a second to make them for every test anew.
+
+    What plugins put into the configuration becomes a part of that to which CKAN's plugin returns before every test.
+    """
+    plugins.load_all()
+    made = helpers._get_test_app()
+    ckan_setup._config = config.copy()
+    yield made.app
+    plugins.unload_all()
+
+
+@pytest.fixture
+def with_plugins(loaded: Any, ckan_config: Any) -> None:
+    """The plugins of the run, in the place of CKAN's fixture that loads them again."""
+
+
+@pytest.fixture
+def app(loaded: Any, ckan_config: Any) -> Any:
+    """A client of the application without cookies from other tests."""
+    app_globals._CONFIG_CACHE.clear()
+    return helpers.CKANTestApp(loaded)
 
 
 @pytest.fixture

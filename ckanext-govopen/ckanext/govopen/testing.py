@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 USCC = "11330100002489559L"
+STOPS_WITHIN_S = 0.02
 FIELDS = [
     {"name": "code", "title": "区划代码", "type": "text", "grade": "general-1", "open_attribute": "unconditional"},
     {"name": "name", "title": "村居名称", "type": "text", "description": "行政村或社区的名称"},
@@ -71,7 +72,7 @@ class ServiceDouble:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(STOPS_WITHIN_S,), daemon=True).start()
 
     @property
     def url(self) -> str:

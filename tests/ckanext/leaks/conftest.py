@@ -172,14 +172,6 @@ def as_the_stack(ckan_config: Any, tmp_path_factory: pytest.TempPathFactory, kep
 
 
 @pytest.fixture
-def app(migrated: None, as_the_stack: None, make_app: Any, kept: dict[str, Any]) -> Any:
-    """One application for all of these tests, as making one takes long."""
-    if "app" not in kept:
-        kept["app"] = make_app()
-    return kept["app"]
-
-
-@pytest.fixture
 def service(
     real_service: Service, as_the_stack: None, migrated: None, ckan_config: Any, monkeypatch: pytest.MonkeyPatch,
     token_key: Path,
