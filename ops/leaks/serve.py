@@ -14,9 +14,11 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import redis.asyncio
 import uvicorn
 
@@ -46,36 +48,60 @@ async def answer_lines(runtime: Runtime) -> None:
         print(json.dumps(await planted(runtime, json.loads(line))), flush=True)
 
 
-async def serve(given: argparse.Namespace) -> None:
+@contextlib.asynccontextmanager
+async def running(
+    pool: asyncpg.Pool, clock: FixedClock, site_url: str, *, database: str, redis_url: str, token_key: str, key: str
+) -> AsyncIterator[Runtime]:
+    """What the matrix's service runs on: one pool for its own and for open tables, a clock that stands, no CKAN.
+
+    ``token_key`` and ``key`` are files: the public key of CKAN's tokens and the private one that signs.
+    """
     settings = Settings(
-        database_url=given.database,
+        database_url=database,
         datastore_url=None,
-        redis_url=given.redis,
-        site_url=given.site_url,
+        redis_url=redis_url,
+        site_url=site_url,
         ckan_url="http://127.0.0.1:9",
-        token_public_key_file=given.token_key,
-        signing_key_file=given.signing_key,
+        token_public_key_file=token_key,
+        signing_key_file=key,
         demo=False,
     )
-    clock = FixedClock(NOW)
-    identities = CkanIdentities(settings.token_public_key_file, given.site_url, settings.ckan_url)
-    client = redis.asyncio.Redis.from_url(given.redis)
+    identities = CkanIdentities(token_key, site_url, settings.ckan_url)
+    client = redis.asyncio.Redis.from_url(redis_url)
+    made = Runtime(
+        settings=settings,
+        pool=pool,
+        datastore=pool,
+        redis=client,
+        clock=clock,
+        audit=PostgresAuditLog(clock),
+        identities=identities,
+        signing_key=load_signing_key(key),
+        extras={},
+    )
+    try:
+        yield made
+    finally:
+        await close_delivery(made)
+        await identities.close()
+        await client.aclose()
+
+
+async def serve(given: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(given.database)
         stack.push_async_callback(pool.close)
-        runtime = Runtime(
-            settings=settings,
-            pool=pool,
-            datastore=pool,
-            redis=client,
-            clock=clock,
-            audit=PostgresAuditLog(clock),
-            identities=identities,
-            signing_key=load_signing_key(settings.signing_key_file),
-            extras={},
+        runtime = await stack.enter_async_context(
+            running(
+                pool,
+                FixedClock(NOW),
+                given.site_url,
+                database=given.database,
+                redis_url=given.redis,
+                token_key=given.token_key,
+                key=given.signing_key,
+            )
         )
-        for close in (client.aclose, identities.close):
-            stack.push_async_callback(close)
         server = uvicorn.Server(
             uvicorn.Config(build_app(runtime), host="127.0.0.1", port=given.port, log_level="error", lifespan="off")
         )
@@ -83,7 +109,6 @@ async def serve(given: argparse.Namespace) -> None:
         await answer_lines(runtime)
         server.should_exit = True
         await serving
-        await close_delivery(runtime)
 
 
 def main() -> None:

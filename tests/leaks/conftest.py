@@ -8,19 +8,16 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-import redis.asyncio
 
-from authz import CkanIdentities, FixedClock, Runtime, Settings
+from authz import FixedClock, Runtime
 from ops import testing
 from ops.app import build_app
-from ops.audit import PostgresAuditLog
-from ops.delivery import close_delivery
 from ops.leaks import report
 from ops.leaks.canaries import Book
 from ops.leaks.city import City, grant, publish
 from ops.leaks.papers import plant
+from ops.leaks.serve import NOW, running
 from ops.leaks.viewers import PARTIES
-from ops.runtime import load_signing_key
 
 SITE_URL = "http://govopen.test"
 
@@ -37,40 +34,15 @@ def rates() -> Iterator[None]:
 async def runtime(
     database_url: str, redis_url: str, keys: dict[str, Path], pool: asyncpg.Pool, rates: None, now: FixedClock
 ) -> AsyncIterator[Runtime]:
-    settings = Settings(
-        database_url=database_url,
-        datastore_url=None,
-        redis_url=redis_url,
-        site_url=SITE_URL,
-        ckan_url="http://127.0.0.1:9",
-        token_public_key_file=str(keys["token_public"]),
-        signing_key_file=str(keys["signing"]),
-        demo=False,
-    )
-    identities = CkanIdentities(settings.token_public_key_file, SITE_URL, settings.ckan_url)
-    client = redis.asyncio.Redis.from_url(redis_url)
-    made = Runtime(
-        settings=settings,
-        pool=pool,
-        datastore=pool,
-        redis=client,
-        clock=now,
-        audit=PostgresAuditLog(now),
-        identities=identities,
-        signing_key=load_signing_key(settings.signing_key_file),
-        extras={},
-    )
-    yield made
-    await close_delivery(made)
-    await identities.close()
-    await client.aclose()
+    token_key, key = str(keys["token_public"]), str(keys["signing"])
+    opened = running(pool, now, SITE_URL, database=database_url, redis_url=redis_url, token_key=token_key, key=key)
+    async with opened as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def now() -> FixedClock:
-    from datetime import UTC, datetime
-
-    return FixedClock(datetime(2026, 11, 23, 2, 0, tzinfo=UTC))
+    return FixedClock(NOW)
 
 
 @pytest.fixture(scope="module")
