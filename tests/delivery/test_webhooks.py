@@ -315,6 +315,7 @@ async def test_only_the_holder_has_a_say(
         assert (await client.request(method, base + path, headers=stranger)).status_code == 404
         assert (await client.request(method, base + path)).status_code == 401
     assert (await client.post(base, json={"url": receiver.url}, headers=stranger)).status_code == 404
+    assert (await client.get(f"{base}/whk_of_nobody/deliveries", headers=member)).status_code == 404
     unknown = await client.post(base, json={"url": receiver.url, "events": ["all"]}, headers=member)
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "events.0")
     for _ in range(4):

@@ -243,10 +243,14 @@ async def deliveries(
     """What was sent or waits, newest first: tries, the last answer, the body word for word."""
     async with runtime.snapshot() as tx:
         await _may(tx, call, grant_id, "grant:view")
+        if not await tx.fetchval(
+            "SELECT true FROM ops.webhook_endpoint WHERE id = $1 AND grant_id = $2", webhook_id, grant_id
+        ):
+            raise NotFound
         rows = await tx.fetch(
-            "SELECT d.* FROM ops.webhook_delivery d JOIN ops.webhook_endpoint e ON e.id = d.endpoint_id"
-            " WHERE e.id = $1 AND e.grant_id = $2 AND ($3::bigint IS NULL OR d.id < $3) ORDER BY d.id DESC LIMIT $4",
-            webhook_id, grant_id, cursor, limit + 1,
+            "SELECT * FROM ops.webhook_delivery WHERE endpoint_id = $1 AND ($2::bigint IS NULL OR id < $2)"
+            " ORDER BY id DESC LIMIT $3",
+            webhook_id, cursor, limit + 1,
         )
     following = str(rows[limit - 1]["id"]) if len(rows) > limit else None
     return {"items": [_delivery(row) for row in rows[:limit]], "next": following}
