@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tantivy import Occur as TOccur
 from tantivy import Query
 
+from ops.search import common
 from ops.search.analysis import GRAM
 from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import COUNTED, COUNTED_MARK, EXACT, SEP, SEQUENCE, clean_name, is_counted, place_of
@@ -68,13 +68,16 @@ class Wish:
 class Counting:
     """The counts of one search. Over columns they begin while the hits are looked for: both take about as long."""
 
-    def __init__(self, select: Select, query: Query) -> None:
+    def __init__(self, select: Select, main: Query, query: Query) -> None:
         self._select = select
+        self._main = main
         self._query = query
         self._future: Future[dict[str, Any]] | None = None
         asked = [(name, values) for name, values in select.parameters.items() if name not in UNRELATED]
         lasting = not any("NOW" in value for _, values in asked for value in values)
         self._key = ("facets", repr(sorted(asked))) if lasting else None
+        self._alike = repr(sorted(pair for pair in asked if pair[0] != "fq")) if lasting else None
+        """What is asked but for the filters."""
         self._found: dict[str, Any] | None = select.snapshot.kept.get(self._key) if self._key else None
         names = [name for name in select.parameters.get("facet.field", []) if is_counted(name)]
         if self._found is None and not select.snapshot.values.ready(names, select.snapshot.sequence):
@@ -84,15 +87,23 @@ class Counting:
         """With what a search for the hits knows of them."""
         found = self._found
         if found is None:
-            found = self._future.result() if self._future else counts(self._select, self._query, sorter)
+            found = self._future.result() if self._future else self._counted(sorter)
             kept = self._select.snapshot.kept
             if self._key is not None and len(kept) < KEPT:
                 kept[self._key] = found
         return found
 
+    def _counted(self, sorter: Sorter) -> dict[str, Any]:
+        return counts(self._select, self._query, sorter, self._main, self._alike)
 
-def counts(select: Select, query: Query, sorter: Sorter | None = None) -> dict[str, Any]:
-    """``facet_counts`` of an answer; with a sorter that has looked for the hits, by the values of their numbers."""
+
+def counts(
+    select: Select, query: Query, sorter: Sorter | None = None, main: Query | None = None, key: Any = None
+) -> dict[str, Any]:
+    """``facet_counts`` of an answer; with a sorter that has looked for the hits, by the values of their numbers.
+
+    ``main`` is the query before its filters, when it means the same for whoever asks so (``key``).
+    """
     names = select.parameters.get("facet.field", [])
     if len(names) > MAX_FACETS:
         raise SearchFault(f"A request may ask for {MAX_FACETS} facets")
@@ -102,7 +113,7 @@ def counts(select: Select, query: Query, sorter: Sorter | None = None) -> dict[s
         _wish(select, name) for name in dict.fromkeys(names)
         if clean_name(name) and field_of(name).kind is not Kind.STORED
     ]
-    in_columns = _of_hits(select, query, wishes, sorter) if sorter is not None else {}
+    in_columns = _of_hits(select, query, wishes, sorter, main, key) if sorter is not None else {}
     left = [wish for wish in wishes if is_counted(wish.name) and wish.name not in in_columns]
     in_columns.update(_by_columns(select, query, left))
     fields: dict[str, list[Any]] = {name: [] for name in names}
@@ -136,24 +147,27 @@ def _wish(select: Select, name: str) -> Wish:
     )
 
 
-def _of_hits(select: Select, query: Query, wishes: list[Wish], sorter: Sorter) -> dict[str, Pairs]:
+def _of_hits(
+    select: Select, query: Query, wishes: list[Wish], sorter: Sorter, main: Query | None, key: Any
+) -> dict[str, Pairs]:
     """Values with their counts of fields that are kept with the documents' numbers."""
     wishes = [wish for wish in wishes if is_counted(wish.name)]
     if not wishes:
         return {}
-    searcher, numbers = select.snapshot.searcher, np.zeros(0, np.int64)
-    if sorter.all is not None:
-        numbers = np.array(searcher.fast_field_values(SEQUENCE, [address for _, address in sorter.all]), np.int64)
-    elif sorter.total:
-        unscored = Query.const_score_query(query, 0.0)
-        hits = searcher.search(unscored, sorter.total, count=False, order_by_field=SEQUENCE).hits
-        numbers = np.fromiter(map(itemgetter(0), hits), np.int64, len(hits))
-    found = {}
-    for wish in wishes:
-        pairs = select.snapshot.values.count(wish.name, numbers, wish.enough)
-        if pairs is not None:
-            found[wish.name] = pairs
-    return found
+    names, values = [wish.name for wish in wishes], select.snapshot.values
+    found: common.Tallies | None = None
+    if sorter.all is None:
+        parts = common.parts_of(select, main, query, key) if main is not None and key is not None else None
+        found = common.tallies(select, parts, names) if parts is not None else None
+    if found is None:
+        if sorter.all is None:
+            numbers = common.numbers_of(select, query)
+        else:
+            addresses = [address for _, address in sorter.all]
+            numbers = np.array(select.snapshot.searcher.fast_field_values(SEQUENCE, addresses), np.int64)
+        tallied = {name: values.tally(name, numbers) for name in names}
+        found = {name: tally for name, tally in tallied.items() if tally is not None}
+    return {wish.name: values.named(wish.name, found[wish.name], wish.enough) for wish in wishes if wish.name in found}
 
 
 def _by_columns(select: Select, query: Query, wishes: list[Wish]) -> dict[str, Pairs]:

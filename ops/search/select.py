@@ -63,7 +63,7 @@ class Select:
         if main.constant:
             keys = [key for key in keys if key.by is not By.SCORE]
         rescore = self._rescore if main.boosts else None
-        counting = facets.Counting(self, query) if truth(self.parameters, "facet") else None
+        counting = facets.Counting(self, main.query, query) if truth(self.parameters, "facet") else None
         ahead = None if counting is None or main.constant else facets.FEW
         sorter = Sorter(self.engine.schema, searcher, self._values, rescore, ahead)
         hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
@@ -166,9 +166,12 @@ class Select:
     def truth(self, name: str) -> bool:
         return truth(self.parameters, name)
 
-    def filtered(self, main: Query) -> Query:
-        """A query under the caller's filters."""
-        return self._filtered(main)
+    def filtered(self, main: Query, texts: Sequence[str] | None = None) -> Query:
+        """A query under the caller's filters, or under others."""
+        if texts is None:
+            return self._filtered(main)
+        queries = [self._filter(text) for text in texts]
+        return Query.boolean_query([(TOccur.Must, main), *((TOccur.Must, one) for one in queries if one is not None)])
 
     def finds(self, query: Query) -> bool:
         """Is there a hit under the caller's filters? Nothing is scored."""

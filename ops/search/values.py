@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,8 @@ class _Field:
             self._numbers, self._sizes, self._places = [], [], []
         self.upto = max(self.upto, upto)
 
-    def count(self, numbers: NDArray[np.int64], enough: int | None) -> list[tuple[str, int]] | None:
+    def tally(self, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """How many of these documents have each value, by its place; None when one of them is not known."""
         counts, begins = self.counts, self.begins
         if len(numbers) and int(numbers.max()) >= len(counts):
             return None
@@ -96,7 +97,9 @@ class _Field:
         else:
             places = np.repeat(starts - np.cumsum(sizes, dtype=np.int32) + sizes, sizes)
             places += np.arange(total, dtype=np.int32)
-        found = np.bincount(self.flat[places])
+        return np.bincount(self.flat[places])
+
+    def named(self, found: NDArray[np.int64], enough: int | None) -> list[tuple[str, int]]:
         these = np.flatnonzero(found)
         if enough is not None and 0 < enough < len(these):
             least = np.partition(found[these], -enough)[-enough]
@@ -158,15 +161,18 @@ class Values:
                 self._filler.start()
         return False
 
-    def count(
-        self, name: str, numbers: Sequence[int] | NDArray[np.int64], enough: int | None = None
-    ) -> list[tuple[str, int]] | None:
-        """How often each value occurs in these documents; None when one of them is not known.
+    def tally(self, name: str, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """How many of these documents have each value of a field; None when one of them is not known."""
+        field = self._fields.get(name)
+        return None if field is None else field.tally(numbers)
 
-        ``enough``: so many of the most frequent values will do, and those as frequent as the last of them.
+    def named(self, name: str, tally: NDArray[np.int64], enough: int | None = None) -> list[tuple[str, int]]:
+        """The values that were found.
+
+        ``enough``: so many of the most frequent ones will do, and those as frequent as the last of them.
         """
         field = self._fields.get(name)
-        return None if field is None else field.count(np.asarray(numbers, np.int64), enough)
+        return [] if field is None else field.named(tally, enough)
 
     # -- filling -----------------------------------------------------------------------------------------
 

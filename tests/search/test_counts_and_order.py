@@ -185,3 +185,37 @@ def test_ranges_and_beginnings_of_strings_are_those_of_their_characters(tmp_path
             f"{field}:{begin.replace(' ', chr(92) + ' ')}*", fl="id", rows="100")["response"]["docs"]}
         assert begun == {text for text in values.values() if text.startswith(begin)}, begin
     opened.close()
+
+
+@pytest.mark.parametrize("query", ["*:*", "登记", "tags:水"])
+def test_counts_that_callers_have_in_common_tell_nothing_of_others(
+    catalogue: Catalogue, truth: dict[str, dict[str, Any]], query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known_values(catalogue)
+    monkeypatch.setattr(facets, "FEW", 0)
+    monkeypatch.setattr(facets, "_by_columns", lambda _select, _query, wishes: {one: [] for one in wishes})
+    matching = [
+        one for one in truth.values()
+        if query == "*:*" or (query == "登记" and "登记" in one["title"]) or (query[0] == "t" and "水" in one["tags"])
+    ]
+    filters = (
+        (["public"], '+permission_labels:("public" OR "creator-1")'), (["public"], "+permission_labels:(public)"),
+        (["public", "member-1"], '+permission_labels:("public" OR "member-1")'),
+        (["public"], '+permission_labels:("public" OR "creator-2")'), (["member-1"], "+permission_labels:(member-1)"),
+        ([], "+permission_labels:(public AND member-1)"), (["public"], '-permission_labels:"member-1"'),
+    )
+    for state in ("+state:active", "+govopen_domain:a"):
+        for labels, text in filters:
+            seen = [
+                one for one in matching if set(labels) & set(one["permission_labels"])
+                and (state == "+state:active" or one["govopen_domain"] == "a")
+            ]
+            counted = [name for name in FIELDS if is_counted(name)]
+            answer = catalogue.answer(
+                query, fq=[text, state], facet="true", facet__field=counted, facet__mincount="1", facet__limit="-1",
+                rows="3",
+            )
+            assert answer["response"]["numFound"] == len(seen), text
+            for field in counted:
+                flat = answer["facet_counts"]["facet_fields"][field]
+                assert dict(zip(flat[::2], flat[1::2], strict=True)) == reckoned(seen, field), (text, field)
