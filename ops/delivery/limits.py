@@ -16,6 +16,12 @@ from ops.delivery.refusals import TooManyRequests
 REDIS_PAUSE_S = 2.0
 """After a failure Redis is left alone for so long, so that a slow Redis slows nobody down."""
 LOCAL_KEYS_MAX = 50_000
+AHEAD_S = 0.005
+AHEAD_MAX = 16
+AHEAD_KEPT_S = 0.05
+"""Who is far from the limit has a few calls counted at once, as many as the rate lets through in five milliseconds: a
+busy caller asks Redis for one call in sixteen. What is not used within a moment stays counted, so never more is let
+through than the rate allows; slower rates are counted call by call."""
 
 GCRA = """
 local clock = redis.call('TIME')
@@ -23,7 +29,7 @@ local now = clock[1] * 1000000 + clock[2]
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
 if arrival < now then arrival = now end
-local next_arrival = arrival + interval
+local next_arrival = arrival + interval * tonumber(ARGV[3])
 local early = next_arrival - interval * burst - now
 if early > 0 then return {0, early, next_arrival - now} end
 redis.call('SET', KEYS[1], string.format('%.0f', next_arrival), 'PX', math.ceil((next_arrival - now) / 1000) + 1)
@@ -42,6 +48,11 @@ class Rate:
     @property
     def interval_us(self) -> float:
         return 60_000_000 / self.per_minute
+
+    @property
+    def ahead(self) -> int:
+        """Calls that may be counted at once."""
+        return max(1, min(AHEAD_MAX, int(self.per_minute / 60 * AHEAD_S)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,28 @@ class Rates:
         return cls(**made)
 
 
+@dataclass(slots=True)
+class _Ahead:
+    """Calls of one caller that are counted and not yet made."""
+
+    verdict: Verdict
+    left: int
+    until: float
+
+    def take(self, now: float) -> bool:
+        if self.left <= 0 or now >= self.until:
+            return False
+        self.left -= 1
+        return True
+
+    @property
+    def more(self) -> int:
+        """How many to count next time: one by one in the second half of the burst."""
+        rate = self.verdict.rate
+        far = self.verdict.allowed and self.verdict.used_us < rate.interval_us * rate.burst / 2
+        return rate.ahead if far else 1
+
+
 @dataclass
 class Limiter:
     """Asks Redis; asks itself while Redis is away. The doors never stand open."""
@@ -96,19 +129,35 @@ class Limiter:
     _line: RedisLine | None = None
     _away_until: float = 0.0
     _local: dict[str, float] = field(default_factory=dict)
+    _ahead: dict[str, _Ahead] = field(default_factory=dict)
 
     async def check(self, caller: str, rate: Rate) -> Verdict:
         """Count one call of the caller; refuses nothing itself."""
-        key = f"govopen:rate:{rate.name}:{caller}"
-        if time.monotonic() >= self._away_until:
-            try:
-                if self._line is None:
-                    self._line = RedisLine(self.redis, GCRA)
-                answer = await self._line.run(key, str(rate.interval_us), str(rate.burst))
-                return Verdict(rate, bool(answer[0]), float(answer[1]), float(answer[2]))
-            except RedisAway:
-                self._away_until = time.monotonic() + REDIS_PAUSE_S
-        return self._check_here(key, rate)
+        key, now = f"govopen:rate:{rate.name}:{caller}", time.monotonic()
+        if now < self._away_until:
+            return self._check_here(key, rate)
+        known = self._ahead.get(key)
+        if known is not None and known.verdict.rate == rate and known.take(now):
+            return known.verdict
+        try:
+            count = known.more if known is not None and known.verdict.rate == rate else 1
+            verdict = await self._ask(key, rate, count)
+            if not verdict.allowed and count > 1:
+                count, verdict = 1, await self._ask(key, rate, 1)
+        except RedisAway:
+            self._away_until = time.monotonic() + REDIS_PAUSE_S
+            return self._check_here(key, rate)
+        if rate.ahead > 1:
+            if len(self._ahead) >= LOCAL_KEYS_MAX:
+                self._ahead.clear()
+            self._ahead[key] = _Ahead(verdict, count - 1, time.monotonic() + AHEAD_KEPT_S)
+        return verdict
+
+    async def _ask(self, key: str, rate: Rate, count: int) -> Verdict:
+        if self._line is None:
+            self._line = RedisLine(self.redis, GCRA)
+        answer = await self._line.run(key, str(rate.interval_us), str(rate.burst), str(count))
+        return Verdict(rate, bool(answer[0]), float(answer[1]), float(answer[2]))
 
     async def close(self) -> None:
         if self._line is not None:

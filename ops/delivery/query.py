@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from starlette.datastructures import QueryParams
 
@@ -20,9 +21,11 @@ ROWS_PAGE_DEFAULT = 100
 LIMIT_MAX = 10_000_000
 FILTERS_MAX = 50
 IN_VALUES_MAX = 1_000
+KEPT_LENGTH_MAX = 500
 KEY_PARAMETERS = frozenset({"key", "api_key", "apikey", "access_key", "access_token", "token", "authorization"})
 FILTER = re.compile(r"filter\[([^\[\]]{1,200})\](?:\[([^\[\]]{0,20})\])?")
 RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CURSOR = re.compile(rb"[A-Za-z0-9_-]{1,200}")
 PURPOSE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 DOWNLOAD_PARAMETERS = (
@@ -196,6 +199,21 @@ def read_page(params: QueryParams, purpose_header: str | None) -> DataQuery:
     )
     reader.done()
     return query
+
+
+def read_page_again(query_string: bytes, purpose_header: str | None) -> DataQuery:
+    """``read_page`` for who reads page after page: all but the cursor at the end is read once."""
+    rest, mark, cursor = query_string.partition(b"&cursor=")
+    if mark and len(rest) <= KEPT_LENGTH_MAX and CURSOR.fullmatch(cursor):
+        query = _read_page(rest, purpose_header)
+        if query.cursor is None:
+            return replace(query, cursor=cursor.decode("ascii"))
+    return read_page(QueryParams(query_string), purpose_header)
+
+
+@lru_cache(1_024)
+def _read_page(query_string: bytes, purpose_header: str | None) -> DataQuery:
+    return read_page(QueryParams(query_string), purpose_header)
 
 
 def check_fields(query: DataQuery, known: Sequence[str]) -> None:

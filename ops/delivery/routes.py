@@ -15,7 +15,7 @@ from ops.delivery.exports import routes as exports
 from ops.delivery.loading import routes as loading
 from ops.delivery.negotiate import preferred_format
 from ops.delivery.parts import delivery_of
-from ops.delivery.query import RESOURCE_ID, DataQuery, read_download, read_page
+from ops.delivery.query import RESOURCE_ID, DataQuery, read_download, read_page_again
 from ops.delivery.webhooks import routes as webhooks
 
 PURPOSE_HEADER = "x-govopen-purpose"
@@ -70,7 +70,7 @@ async def rows(resource_id: str, request: Request, runtime: RuntimeDep) -> Respo
 
 async def page_of(runtime: Runtime, request: Request, resource_id: str) -> pages.Page:
     parts = await delivery_of(runtime)
-    query = read_page(request.query_params, request.headers.get(PURPOSE_HEADER))
+    query = read_page_again(request.scope["query_string"], request.headers.get(PURPOSE_HEADER))
     return await pages.page(parts, request, _known_shape(resource_id), query)
 
 
