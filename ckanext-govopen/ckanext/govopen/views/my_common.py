@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 import ckan.plugins.toolkit as tk
@@ -11,6 +12,7 @@ from ckanext.govopen.gateway import Gateway, ServiceProblem, segment
 from ckanext.govopen.helpers.pages import govopen_field_errors, govopen_here, govopen_lang
 from flask import Blueprint, Response, make_response
 
+Act = Callable[[str, dict[str, Any]], Any]
 LIST_ROWS = 20
 DIGITS_MAX = 15
 TONES = {
@@ -56,6 +58,41 @@ def service() -> Gateway:
 def path(kind: str, item_id: str, *rest: str) -> str:
     """``/v1/<kind>/<id>/…`` with the id made safe."""
     return "/".join([f"/v1/{kind}", segment(item_id), *map(segment, rest)])
+
+
+def grant_of(gateway: Gateway, grant_id: str) -> tuple[dict[str, Any], dict[str, str], list[dict[str, Any]] | None]:
+    """A grant, the titles of its data's fields, and its keys, None where the person has nothing to do with them."""
+    grant = gateway.get(path("grants", grant_id))
+    try:
+        described = gateway.get(path("data-objects", grant["resource_id"]))["fields"]
+    except ServiceProblem:
+        described = []
+    try:
+        keys = gateway.get(path("grants", grant_id, "keys"))["items"]
+    except ServiceProblem:
+        keys = None
+    return grant, {field["name"]: field["title"] for field in described}, keys
+
+
+def acting(endpoint: str, page: Callable[..., Any]) -> Callable[[Act], Callable[[str], Any]]:
+    """What a form of a grant's page does: ``act(grant_id, data)`` gives a sentence, which is told on the page at
+    ``endpoint``, an answer of its own, or None where it knows no such action. A refusal shows the page anew."""
+
+    def made(act: Act) -> Callable[[str], Any]:
+        @wraps(act)
+        def answer(grant_id: str) -> Any:
+            data = typed()
+            try:
+                said = act(grant_id, data)
+            except ServiceProblem as problem:
+                return page(grant_id, data, problem)
+            if said is None:
+                return tk.abort(400, tk._("This page knows no such action."))
+            return redirect(endpoint, said, grant_id=grant_id) if isinstance(said, str) else said
+
+        return answer
+
+    return made
 
 
 def page_of(template: str, context: dict[str, Any], problem: ServiceProblem | None = None) -> Response:

@@ -57,17 +57,8 @@ def _jobs(gateway: Gateway, grant_id: str) -> dict[str, Any]:
 
 def _page(grant_id: str, data: Mapping[str, Any] | None = None, problem: ServiceProblem | None = None) -> Any:
     gateway = my.service()
-    grant = gateway.get(my.path("grants", grant_id))
-    try:
-        described = gateway.get(my.path("data-objects", grant["resource_id"]))["fields"]
-    except ServiceProblem:
-        described = []
-    titles = {field["name"]: field["title"] for field in described}
-    try:
-        keys = gateway.get(my.path("grants", grant_id, "keys"))["items"]
-    except ServiceProblem:
-        keys = []
-    fit = [key for key in keys if key["state"] == "active" and SCOPE in key["scopes"]]
+    grant, titles, keys = my.grant_of(gateway, grant_id)
+    fit = [key for key in keys or [] if key["state"] == "active" and SCOPE in key["scopes"]]
     errors = {name.removeprefix("filters."): said for name, said in my.errors_of(problem).items()}
     chosen = tk.request.form.getlist("columns") if data else list(grant["columns"])
     return my.page_of("govopen/my/exports.html", {
@@ -99,32 +90,26 @@ def live(grant_id: str) -> Any:
 
 
 @blueprint.post("/my/grants/<grant_id>/exports")
-def act(grant_id: str) -> Any:
+@my.acting("govopen_my_exports.show", _page)
+def act(grant_id: str, data: dict[str, Any]) -> Any:
     """Ask for a file, fetch one, or give one up."""
-    data, gateway = my.typed(), my.service()
-    job_id = str(data.get("job_id") or "")
-    try:
-        match data.get("act"):
-            case "create":
-                grant = gateway.get(my.path("grants", grant_id))
-                gateway.post(
-                    my.path("grants", grant_id, "exports"), _body(data, grant), idempotency_key=my.once_key(data)
-                )
-                said = tk._("The export is being made. You can leave this page; the file waits for you here.")
-            case "fetch":
-                link = gateway.post(my.path("grants", grant_id, "exports", job_id, "link"))
-                answer = tk.redirect_to(str(tk.config["ckan.site_url"]).rstrip("/") + str(link["url"]))
-                answer.headers["Cache-Control"] = "no-store"
-                answer.headers["Referrer-Policy"] = "no-referrer"
-                return answer
-            case "cancel":
-                gateway.delete(my.path("grants", grant_id, "exports", job_id))
-                said = tk._("The export has been given up.")
-            case _:
-                return tk.abort(400, tk._("This page knows no such action."))
-    except ServiceProblem as problem:
-        return _page(grant_id, data, problem)
-    return my.redirect("govopen_my_exports.show", said, grant_id=grant_id)
+    gateway, job_id = my.service(), str(data.get("job_id") or "")
+    match data.get("act"):
+        case "create":
+            grant = gateway.get(my.path("grants", grant_id))
+            body = _body(data, grant)
+            gateway.post(my.path("grants", grant_id, "exports"), body, idempotency_key=my.once_key(data))
+            return tk._("The export is being made. You can leave this page; the file waits for you here.")
+        case "fetch":
+            link = gateway.post(my.path("grants", grant_id, "exports", job_id, "link"))
+            answer = tk.redirect_to(str(tk.config["ckan.site_url"]).rstrip("/") + str(link["url"]))
+            answer.headers["Cache-Control"] = "no-store"
+            answer.headers["Referrer-Policy"] = "no-referrer"
+            return answer
+        case "cancel":
+            gateway.delete(my.path("grants", grant_id, "exports", job_id))
+            return tk._("The export has been given up.")
+    return None
 
 
 def _body(data: Mapping[str, Any], grant: Mapping[str, Any]) -> dict[str, Any]:

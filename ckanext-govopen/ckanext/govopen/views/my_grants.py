@@ -121,20 +121,12 @@ def _show(
     made: Mapping[str, Any] | None = None, scopes: list[str] | None = None, prefix: str = "",
 ) -> Any:
     gateway = my.service()
-    grant = gateway.get(my.path("grants", grant_id))
-    try:
-        described = gateway.get(my.path("data-objects", grant["resource_id"]))["fields"]
-    except ServiceProblem:
-        described = []
-    try:
-        keys = gateway.get(my.path("grants", grant_id, "keys"))["items"]
-    except ServiceProblem:
-        keys = None
+    grant, titles, keys = my.grant_of(gateway, grant_id)
     vocabularies = gateway.get("/v1/vocabularies")
     errors = {f"{prefix}{name}": said for name, said in my.errors_of(problem).items()}
     return my.page_of("govopen/my/grant.html", {
         "item": grant, "usage": usage_of(gateway, grant), "keys": keys, "made": made, "words": my.words,
-        "titles": {field["name"]: field["title"] for field in described}, "lists": vocabularies["lists"],
+        "titles": titles, "lists": vocabularies["lists"],
         "samples": samples(grant), "data": data or {}, "errors": errors,
         "entries": my.happenings(grant["history"]), "remedy": my.remedy_of(grant["history"]),
         "uses": uses(), "usual": [one["value"] for one in uses() if one["usual"]], "data_scopes": scopes or [],

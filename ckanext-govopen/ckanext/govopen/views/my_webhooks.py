@@ -80,33 +80,28 @@ def show(grant_id: str) -> Any:
 
 
 @blueprint.post("/my/grants/<grant_id>/webhooks")
-def act(grant_id: str) -> Any:
+@my.acting("govopen_my_webhooks.show", _page)
+def act(grant_id: str, data: dict[str, Any]) -> Any:
     """Add an address, try it, change its secret, take it up again, remove it."""
-    data, gateway, said = my.typed(), my.service(), ""
-    hook = str(data.get("webhook_id") or "")
+    gateway, hook = my.service(), str(data.get("webhook_id") or "")
     address = my.path("grants", grant_id, "webhooks", *([hook] if hook else []))
-    try:
-        match data.get("act"):
-            case "create":
-                body = {**my.text_of(data, "url"), "events": tk.request.form.getlist("events")}
-                return _page(grant_id, made=gateway.post(my.path("grants", grant_id, "webhooks"), body))
-            case "rotate":
-                return _page(grant_id, made=gateway.post(f"{address}/rotate"))
-            case "test":
-                gateway.post(f"{address}/test")
-                said = tk._("A test is on its way. Its answer stands among the deliveries in a moment.")
-                return my.redirect("govopen_my_webhooks.deliveries", said, grant_id=grant_id, webhook_id=hook)
-            case "enable":
-                gateway.post(f"{address}/enable")
-                said = tk._("The address is told again from now on.")
-            case "delete":
-                gateway.delete(address)
-                said = tk._("Nothing is sent to this address any more.")
-            case _:
-                return tk.abort(400, tk._("This page knows no such action."))
-    except ServiceProblem as problem:
-        return _page(grant_id, data, problem)
-    return my.redirect("govopen_my_webhooks.show", said, grant_id=grant_id)
+    match data.get("act"):
+        case "create":
+            body = {**my.text_of(data, "url"), "events": tk.request.form.getlist("events")}
+            return _page(grant_id, made=gateway.post(my.path("grants", grant_id, "webhooks"), body))
+        case "rotate":
+            return _page(grant_id, made=gateway.post(f"{address}/rotate"))
+        case "test":
+            gateway.post(f"{address}/test")
+            said = tk._("A test is on its way. Its answer stands among the deliveries in a moment.")
+            return my.redirect("govopen_my_webhooks.deliveries", said, grant_id=grant_id, webhook_id=hook)
+        case "enable":
+            gateway.post(f"{address}/enable")
+            return tk._("The address is told again from now on.")
+        case "delete":
+            gateway.delete(address)
+            return tk._("Nothing is sent to this address any more.")
+    return None
 
 
 @blueprint.get("/my/grants/<grant_id>/webhooks/<webhook_id>")
