@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import asyncpg
 import pytest
+from office import beside, security_admin, token_of
 
-from ops.bootstrap import appoint_security_admin
 from ops.demo.clients import Person
 from ops.demo.made import credit_code
 from ops.stack import Stack
-from ops.stack.postgres import url
 
 
 @dataclass
@@ -31,24 +27,6 @@ class City:
     ids: dict[str, str] = field(default_factory=dict)
 
 
-def _token(stack: Stack, name: str) -> str:
-    said = stack.ckan("user", "token", "add", name, f"my-{secrets.token_hex(3)}", "-q").stdout
-    return str(said.strip().splitlines()[-1].strip())
-
-
-async def _security_admin(stack: Stack, user_id: str, name: str) -> str:
-    """The name of the security administrator: this person, unless there is one already."""
-    database = url(stack.home, stack.ports["postgres"], "govopen", "govopen")
-    await appoint_security_admin(database, user_id, name)
-    connection = await asyncpg.connect(database)
-    try:
-        found = await connection.fetchval(
-            "SELECT user_name FROM authz.role_assignment WHERE role = 'security_admin' AND ended_at IS NULL LIMIT 1")
-    finally:
-        await connection.close()
-    return str(found)
-
-
 def _appoint(security: Person, ids: dict[str, str]) -> None:
     """An authority that checks, an exchange that countersigns."""
     seats = (("authority", "authority", "my-authority"), ("exchange", "exchange_officer", "my-officer"))
@@ -61,17 +39,16 @@ def _appoint(security: Person, ids: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def city(stack: Stack) -> City:
     names = ("my-security", "my-authority", "my-officer", "my-owner", "my-applicant", "my-newcomer")
-    admin = Person(stack.site_url, "govadmin", _token(stack, "govadmin"))
+    admin = Person(stack.site_url, "govadmin", token_of(stack, "govadmin"))
     passwords = {name: secrets.token_urlsafe(12) for name in names}
     ids = {
         name: admin.action("user_create", name=name, email=f"{name}@example.test", password=passwords[name])["id"]
         for name in names
     }
-    people = {name: Person(stack.site_url, name, _token(stack, name)) for name in names}
+    people = {name: Person(stack.site_url, name, token_of(stack, name)) for name in names}
     admin.action("organization_member_create", id="ceshi-ju", username="my-owner", role="admin")
-    with ThreadPoolExecutor(1) as beside:  # the browser's own event loop runs in this thread
-        security = beside.submit(asyncio.run, _security_admin(stack, ids["my-security"], "my-security")).result()
-    holder = people.get(security) or Person(stack.site_url, security, _token(stack, security))
+    security = beside(security_admin(stack, ids["my-security"], "my-security"))
+    holder = people.get(security) or Person(stack.site_url, security, token_of(stack, security))
     _appoint(holder, ids)
     resources = {
         name: admin.action("package_show", id=name)["resources"][0]["id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +13,14 @@ import asyncpg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from authz import Runtime, objects
+from ops import testing
+from ops.bench.rows import service_settings
 from ops.bootstrap import appoint_security_admin
+from ops.delivery import close_delivery
 from ops.demo.clients import Person
 from ops.demo.made import credit_code
+from ops.runtime import open_runtime
 from ops.stack import Stack
 from ops.stack.postgres import url
 
@@ -66,12 +71,13 @@ class Office:
         return dict(self.people["owner"].step("applications", seen, "decide_owner", fields=fields))
 
 
-def _token(stack: Stack, name: str) -> str:
-    said = stack.ckan("user", "token", "add", name, f"staff-{secrets.token_hex(3)}", "-q").stdout
+def token_of(stack: Stack, name: str) -> str:
+    """A new API token of an account, made at the command line."""
+    said = stack.ckan("user", "token", "add", name, f"pages-{secrets.token_hex(3)}", "-q").stdout
     return str(said.strip().splitlines()[-1].strip())
 
 
-async def _security_admin(stack: Stack, user_id: str, name: str) -> str:
+async def security_admin(stack: Stack, user_id: str, name: str) -> str:
     """The name of the security administrator: this person, unless there is one already."""
     database = url(stack.home, stack.ports["postgres"], "govopen", "govopen")
     await appoint_security_admin(database, user_id, name)
@@ -86,7 +92,7 @@ async def _security_admin(stack: Stack, user_id: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def office(stack: Stack) -> Iterator[Office]:
     mark = secrets.token_hex(3)
-    admin = Person(stack.site_url, "govadmin", _token(stack, "govadmin"))
+    admin = Person(stack.site_url, "govadmin", token_of(stack, "govadmin"))
     passwords, ids, people = {}, {}, {}
     for name in NAMES:
         account, passwords[name] = f"st-{name}-{mark}", secrets.token_urlsafe(12)
@@ -94,10 +100,9 @@ def office(stack: Stack) -> Iterator[Office]:
         token = admin.action("api_token_create", user=account, name="tests")["token"]
         ids[name], people[name] = made["id"], Person(stack.site_url, account, token)
     admin.action("organization_member_create", id="ceshi-ju", username=people["owner"].name, role="admin")
-    with ThreadPoolExecutor(1) as pool:  # the browser has its own loop in this thread
-        security = pool.submit(asyncio.run, _security_admin(stack, ids["zhou"], people["zhou"].name)).result()
+    security = beside(security_admin(stack, ids["zhou"], people["zhou"].name))
     if security != people["zhou"].name:
-        Person(stack.site_url, security, _token(stack, security)).post("/v1/roles", {
+        Person(stack.site_url, security, token_of(stack, security)).post("/v1/roles", {
             "user_id": ids["zhou"], "user_name": people["zhou"].name, "role": "security_admin",
             "organisation_id": "city"})
     places: dict[str, str] = {}
@@ -120,6 +125,28 @@ def office(stack: Stack) -> Iterator[Office]:
     yield found
     for context in found.contexts.values():
         context.close()
+
+
+def beside(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run what is asynchronous in another thread: the browser has its own loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+Then = Callable[[Runtime, str], Awaitable[object]]
+
+
+async def grant_of(office: Office, purpose: str, then: Then | None = None) -> str:
+    """A grant of sun's party on the conditional data; ``then`` is given the runtime and the grant's id."""
+    async with open_runtime(service_settings(office.stack)) as runtime:
+        async with runtime.snapshot() as tx:
+            data = await objects.get(tx, office.resource)
+        assert data is not None
+        made = await testing.issue_grant(runtime, data, ["uscc"], party_id=office.party, purpose=purpose)
+        if then is not None:
+            await then(runtime, made.id)
+        await close_delivery(runtime)
+    return made.id
 
 
 Sit = Callable[..., Page]

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
-from office import Office, Sit
+from office import Office, Sit, beside, grant_of
 from playwright.sync_api import Page, expect
 from test_why import PURPOSE, look
 
-from authz import objects
-from ops import testing
-from ops.bench.rows import service_settings
-from ops.delivery import close_delivery
+from authz import Runtime
 from ops.delivery.webhooks import signing
-from ops.runtime import open_runtime
 
 ROWS = 300
 PATIENCE_MS = 60_000
@@ -25,20 +19,13 @@ HOOK = "https://hooks.invalid/govopen"
 """A name that no resolver knows: nothing leaves the machine."""
 
 
-async def _grant(office: Office) -> str:
-    async with open_runtime(service_settings(office.stack)) as runtime:
-        async with runtime.snapshot() as tx:
-            data = await objects.get(tx, office.resource)
-        assert data is not None
-        made = await testing.issue_grant(runtime, data, ["uscc"], party_id=office.party, purpose=PURPOSE)
-        secret = signing.seal(runtime.signing_key, "whk_pages", signing.new_secret())
-        await runtime.pool.execute(
-            "INSERT INTO ops.webhook_endpoint (id, grant_id, url, events, secret, created_by_name, created_at)"
-            " VALUES ('whk_pages', $1, $2, '{export.finished,grant.state_changed}', $3, '孙一', now())",
-            made.id, HOOK, secret,
-        )
-        await close_delivery(runtime)
-    return made.id
+async def _hook(runtime: Runtime, grant_id: str) -> None:
+    secret = signing.seal(runtime.signing_key, "whk_pages", signing.new_secret())
+    await runtime.pool.execute(
+        "INSERT INTO ops.webhook_endpoint (id, grant_id, url, events, secret, created_by_name, created_at)"
+        " VALUES ('whk_pages', $1, $2, '{export.finished,grant.state_changed}', $3, '孙一', now())",
+        grant_id, HOOK, secret,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +38,7 @@ def granted(office: Office) -> str:
         headers={"Authorization": owner.token, "Content-Type": "text/csv"},
     )
     assert answer.status_code == 200, answer.text
-    with ThreadPoolExecutor(1) as pool:  # the browser has its own loop in this thread
-        return str(pool.submit(asyncio.run, _grant(office)).result())
+    return str(beside(grant_of(office, PURPOSE, _hook)))
 
 
 def seen(page: Page, name: str) -> None:

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from office import Office, Sit, confirm
+from office import Office, Sit, beside, confirm, grant_of
 from playwright.sync_api import Page, expect
-
-from authz import objects
-from ops import testing
-from ops.bench.rows import service_settings
-from ops.delivery import close_delivery
-from ops.runtime import open_runtime
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ENGLISH = re.compile(r"\b[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}")
 PURPOSE = "lending_risk_control"
 
 
-async def _grant(office: Office) -> str:
-    async with open_runtime(service_settings(office.stack)) as runtime:
-        async with runtime.snapshot() as tx:
-            data = await objects.get(tx, office.resource)
-        assert data is not None
-        made = await testing.issue_grant(runtime, data, ["uscc"], party_id=office.party, purpose=PURPOSE)
-        await close_delivery(runtime)
-    return made.id
-
-
 @pytest.fixture(scope="module")
 def granted(office: Office) -> str:
     """A grant of sun's party on the conditional data, and a denial of a stranger in the log."""
     httpx.get(f"{office.stack.site_url}/data/v1/{office.resource}")
-    with ThreadPoolExecutor(1) as pool:  # the browser has its own loop in this thread
-        return str(pool.submit(asyncio.run, _grant(office)).result())
+    return str(beside(grant_of(office, PURPOSE)))
 
 
 def look(page: Page, name: str) -> None:
