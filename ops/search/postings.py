@@ -95,11 +95,19 @@ _run = lru_cache(KEPT_RUNS)(analysis.run_texts)
 
 
 def _cut(text: str, kind: Kind) -> Cut:
-    cuts = [
-        _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
-        for run in _RUNS.findall(normalize(text))
-    ]
-    return " ".join([found for found, _ in cuts if found]), " ".join([ordered for _, ordered in cuts if ordered])
+    runs = text.split() if text.isascii() else _RUNS.findall(normalize(text))
+    if len(runs) == 1:
+        run = runs[0]
+        return _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
+    words: list[str] = []
+    sequence: list[str] = []
+    for run in runs:
+        found, ordered = _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
+        if found:
+            words.append(found)
+        if ordered:
+            sequence.append(ordered)
+    return " ".join(words), " ".join(sequence)
 
 
 _value, _lately = lru_cache(KEPT_VALUES)(_cut), lru_cache(KEPT_LATELY)(_cut)
@@ -136,13 +144,18 @@ class Postings:
         if plan.exact is not None:
             self._exact.append(plan.marker)
             prefix = plan.exact
-            if len(values) > 1:
+            if len(values) == 1:
+                term = prefix + values[0]
+                if len(term) < SHORT or fits(term):
+                    self._exact.append(term)
+                    if plan.counted is not None:
+                        self._counted[plan.counted] = [COUNTED_MARK + values[0]]
+            else:
                 values = list(dict.fromkeys(values))
-            room = SHORT - len(prefix)
-            kept = [text for text in values if len(text) < room or fits(prefix + text)]
-            self._exact += [prefix + text for text in kept]
-            if plan.counted is not None and kept:
-                self._counted[plan.counted] = [COUNTED_MARK + text for text in kept]
+                kept = [text for text in values if len(prefix) + len(text) < SHORT or fits(prefix + text)]
+                self._exact += [prefix + text for text in kept]
+                if plan.counted is not None and kept:
+                    self._counted[plan.counted] = [COUNTED_MARK + text for text in kept]
         for target in plan.targets:
             found = self._values.get(target)
             if found is None:
