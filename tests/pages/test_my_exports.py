@@ -77,6 +77,13 @@ def test_what_is_wrong_with_an_export_stands_beside_the_field(sit: Sit, granted:
     page.uncheck("input[name=columns]")
     page.get_by_role("button", name="生成文件").click()
     expect(page.locator(".go-field__error").first).to_be_visible()
+    page = sit("sun", f"/my/grants/{granted}/exports")
+    page.select_option("#field-field", "uscc")
+    page.locator("#field-value").evaluate("field => field.removeAttribute('maxlength')")
+    page.fill("#field-value", "9" * 4_001)
+    page.get_by_role("button", name="生成文件").click()
+    expect(page.locator(".go-field:has(#field-value) .go-field__error")).to_be_visible()
+    expect(page.locator("#field-value")).to_have_value("9" * 4_001)
 
 
 def test_webhooks_are_kept_and_tried(sit: Sit, granted: str) -> None:

@@ -55,12 +55,22 @@ def _jobs(gateway: Gateway, grant_id: str) -> dict[str, Any]:
     return {"items": items, "stamp": hashlib.sha256(text.encode()).hexdigest()[:20], "grant_id": grant_id}
 
 
+def _place(name: str) -> str:
+    """Where an error of the service stands in the form, whose one condition has three fields."""
+    if name.startswith("filter."):
+        return "value"
+    return name.removeprefix("filters.0.").partition(".")[0] if name.startswith("filters.0.") else name
+
+
 def _page(grant_id: str, data: Mapping[str, Any] | None = None, problem: ServiceProblem | None = None) -> Any:
     gateway = my.service()
     grant, titles, keys = my.grant_of(gateway, grant_id)
     fit = [key for key in keys or [] if key["state"] == "active" and SCOPE in key["scopes"]]
-    errors = {name.removeprefix("filters."): said for name, said in my.errors_of(problem).items()}
-    chosen = tk.request.form.getlist("columns") if data else list(grant["columns"])
+    asked = (data or {}).get("act") == "create"
+    errors: dict[str, list[str]] = {}
+    for name, said in my.errors_of(problem).items():
+        errors.setdefault(_place(name), said)
+    chosen = tk.request.form.getlist("columns") if asked else list(grant["columns"])
     return my.page_of("govopen/my/exports.html", {
         "item": grant, "jobs": _jobs(gateway, grant_id), "titles": titles, "poll_ms": POLL_MS, "data": data or {},
         "errors": errors, "chosen": chosen, "formats": formats(), "operators": operators(),
