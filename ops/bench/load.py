@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +34,10 @@ class Result:
 class _Caller(asyncio.Protocol):
     """One connection that sends the next request when the answer to the last one is complete."""
 
-    def __init__(self, requests: Iterator[bytes], until: float, result: Result, done: asyncio.Future[None]) -> None:
-        self._requests, self._until, self._result, self._done = requests, until, result, done
+    def __init__(
+        self, requests: Iterator[bytes], until: float, fine: Sequence[bytes], result: Result, done: asyncio.Future[None]
+    ) -> None:
+        self._requests, self._until, self._fine, self._result, self._done = requests, until, fine, result, done
         self._buffer = bytearray()
         self._sent_at = 0.0
         self._whole = -1
@@ -45,11 +48,12 @@ class _Caller(asyncio.Protocol):
 
     def _next(self) -> None:
         now = time.perf_counter()
-        if now >= self._until:
+        request = next(self._requests, None) if now < self._until else None
+        if request is None:
             self._transport.close()
             return
         self._sent_at, self._whole = now, -1
-        self._transport.write(next(self._requests))
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -67,7 +71,7 @@ class _Caller(asyncio.Protocol):
         if len(self._buffer) < self._whole:
             return
         took = time.perf_counter() - self._sent_at
-        if self._buffer[9:12] == b"200":
+        if self._buffer[9:12] in self._fine:
             self._result.times.append(took)
             self._result.bytes += self._whole
         elif len(self._result.failures) < 20:
@@ -80,15 +84,14 @@ class _Caller(asyncio.Protocol):
             self._done.set_result(None)
 
 
-async def _load(port: int, requests: Sequence[bytes], callers: int, seconds: float) -> Result:
+async def _load(port: int, each: Iterator[bytes], callers: int, seconds: float, fine: Sequence[bytes]) -> Result:
     loop, result = asyncio.get_running_loop(), Result()
     begun = time.perf_counter()
-    each = itertools.cycle(requests)
     ends = []
     for _ in range(callers):
         done: asyncio.Future[None] = loop.create_future()
         await loop.create_connection(
-            lambda done=done: _Caller(each, begun + seconds, result, done), "127.0.0.1", port  # type: ignore[misc]
+            lambda done=done: _Caller(each, begun + seconds, fine, result, done), "127.0.0.1", port  # type: ignore[misc]
         )
         ends.append(done)
     await asyncio.gather(*ends)
@@ -99,7 +102,13 @@ async def _load(port: int, requests: Sequence[bytes], callers: int, seconds: flo
 def load(port: int, requests: Sequence[bytes], *, callers: int, seconds: float) -> Result:
     """Send the requests in turn, over ``callers`` connections at once, for that long."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_load(port, requests, callers, seconds))
+        return runner.run(_load(port, itertools.cycle(requests), callers, seconds, (b"200",)))
+
+
+def send_all(port: int, requests: Sequence[bytes], *, callers: int, fine: Sequence[bytes] = (b"200",)) -> Result:
+    """Send every request once, over ``callers`` connections at once; ``fine`` are the answers that are no failures."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_load(port, iter(requests), callers, math.inf, fine))
 
 
 def request(port: int, path: str, **headers: str) -> bytes:
