@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ops.search import covered, facets
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.fuzz import catalogue
@@ -24,6 +25,8 @@ SLOW_S = 20.0
 CALLS_A_CHARACTER = 250
 CALLS_BESIDES = 60_000
 """Python calls that one request over these few documents may make."""
+FREQUENT, MANY = 1, 2
+"""Documents from which on a word is frequent and hits are many: what is done only then is done in a small index too."""
 
 
 class Finding(Exception):
@@ -75,8 +78,11 @@ class Properties:
         self.open = catalogue.opened(home / "open", with_hidden=False)
         self.visible = {one["name"] for one in catalogue.documents(hidden=False)}
         self.counts = Counts()
+        self._usual = covered.LEAST, facets.FEW
+        covered.LEAST, facets.FEW = FREQUENT, MANY
 
     def close(self) -> None:
+        covered.LEAST, facets.FEW = self._usual
         self.full.close()
         self.open.close()
 
