@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 
 import pytest
-from office import beside, security_admin, token_of
+from office import admin_token, as_person, beside, security_admin
 
 from ops.demo.clients import Person
 from ops.demo.made import credit_code
@@ -39,16 +39,16 @@ def _appoint(security: Person, ids: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def city(stack: Stack) -> City:
     names = ("my-security", "my-authority", "my-officer", "my-owner", "my-applicant", "my-newcomer")
-    admin = Person(stack.site_url, "govadmin", token_of(stack, "govadmin"))
+    admin = Person(stack.site_url, "govadmin", admin_token(stack))
     passwords = {name: secrets.token_urlsafe(12) for name in names}
     ids = {
         name: admin.action("user_create", name=name, email=f"{name}@example.test", password=passwords[name])["id"]
         for name in names
     }
-    people = {name: Person(stack.site_url, name, token_of(stack, name)) for name in names}
+    people = {name: as_person(admin, name) for name in names}
     admin.action("organization_member_create", id="ceshi-ju", username="my-owner", role="admin")
     security = beside(security_admin(stack, ids["my-security"], "my-security"))
-    holder = people.get(security) or Person(stack.site_url, security, token_of(stack, security))
+    holder = people.get(security) or as_person(admin, security)
     _appoint(holder, ids)
     resources = {
         name: admin.action("package_show", id=name)["resources"][0]["id"]

@@ -8,20 +8,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from ops.stack import Home, Stack, find
 from ops.stack.testing import running_stack
 
 sys.path.insert(0, str(Path(__file__).parent))
 from applicants import city  # noqa: F401 - fixtures that modules share
-from office import office, sit  # noqa: F401
+from office import admin_token, office, sit  # noqa: F401
+from opening import OpenPage, opener, options_of
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 USCC = "11330100002489559L"
@@ -29,7 +30,6 @@ LONG_TITLE = (
     "全市各县区街道乡镇村居委会及开发区管理委员会政务服务事项办理情况"
     "按月统计汇总与同比环比分析数据集（含历史修订版本）"
 )
-OpenPage = Callable[..., Page]
 
 
 def chromium() -> str | None:
@@ -75,33 +75,22 @@ def site(stack: Stack) -> str:
 
 @pytest.fixture
 def open_page(browser: Browser, site: str) -> Iterator[OpenPage]:
-    """Opens an address of the site; ``page.noise`` collects what the console and the network complain of."""
-    contexts: list[Any] = []
+    """Opens an address of the site, each time in a browser that has seen nothing yet."""
+    contexts: list[BrowserContext] = []
 
-    def visit(path: str, width: int = 1280, scheme: str = "light", scripts: bool = True) -> Page:
-        options: dict[str, Any] = {"color_scheme": scheme, "java_script_enabled": scripts}
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        noise: list[str] = []
-        page.on("console", lambda said: noise.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: noise.append(str(error)))
-        page.on("requestfailed", lambda request: noise.append(f"failed {request.url}"))
-        page.noise = noise  # type: ignore[attr-defined]
-        answer = page.goto(site + path)
-        page.status = answer.status if answer else 0  # type: ignore[attr-defined]
-        return page
+    def made(width: int, scheme: str, scripts: bool) -> BrowserContext:
+        contexts.append(browser.new_context(**options_of(width, scheme, scripts)))
+        return contexts[-1]
 
-    yield visit
+    yield opener(site, made)
     for context in contexts:
         context.close()
 
 
 def seed(stack: Stack) -> None:
     """A department with an open table, a conditional and a closed entry; nothing when they are there."""
-    said = stack.ckan("user", "token", "add", "govadmin", "pages-tests", "-q").stdout
-    token = said.strip().splitlines()[-1].strip()
-    with httpx.Client(base_url=stack.site_url, headers={"Authorization": token}, timeout=60, trust_env=False) as http:
+    headers = {"Authorization": admin_token(stack)}
+    with httpx.Client(base_url=stack.site_url, headers=headers, timeout=60, trust_env=False) as http:
         if http.get("/api/3/action/package_show", params={"id": "ceshi-kaifang"}).status_code == 200:
             return
         if http.get("/api/3/action/organization_show", params={"id": "ceshi-ju"}).status_code != 200:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polib
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
-
-OpenPage = Callable[..., Page]
+from opening import OpenPage, opener, options_of
+from playwright.sync_api import Browser, BrowserContext
 
 PARTS = Path(__file__).parents[2] / "ckanext-govopen/ckanext/govopen/i18n/zh_Hans_CN/LC_MESSAGES/parts"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -64,6 +63,30 @@ def chinese_messages() -> set[str]:
     parts = [polib.pofile(str(PARTS / name)) for name in ("pages.po", "search.po")]
     return {text for part in parts for entry in part for text in (entry.msgstr, *entry.msgstr_plural.values())
             if CHINESE.search(text) and "{" not in text}
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Iterator[dict[tuple[int, str, bool], BrowserContext]]:
+    """Browsers that stay open for these tests, which only look: what all pages share is fetched once."""
+    kept: dict[tuple[int, str, bool], BrowserContext] = {}
+    yield kept
+    for context in kept.values():
+        context.close()
+
+
+@pytest.fixture
+def open_page(
+    browser: Browser, site: str, contexts: dict[tuple[int, str, bool], BrowserContext]
+) -> Iterator[OpenPage]:
+    def kept(*key: Any) -> BrowserContext:
+        if key not in contexts:
+            contexts[key] = browser.new_context(**options_of(*key))
+        return contexts[key]
+
+    yield opener(site, kept)
+    for context in contexts.values():
+        for page in context.pages:
+            page.close()
 
 
 @pytest.mark.parametrize("path", PAGES)
