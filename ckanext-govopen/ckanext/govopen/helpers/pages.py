@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,8 @@ BEIJING = timezone(timedelta(hours=8))
 LOCALES = (("zh_Hans_CN", "zh-CN", "中文"), ("en", "en", "English"))
 TEN_THOUSAND = 10_000
 HUNDRED_MILLION = 100_000_000
+PAGES = re.compile(r"(?<![\w/.])(/(?:my|apply|dataset|decisions|staff|notices)/[A-Za-z0-9_?=&%/-]*[A-Za-z0-9_])")
+"""Addresses of pages in sentences."""
 
 
 def _chinese() -> bool:
@@ -179,6 +182,15 @@ def govopen_link(path: str) -> str:
     """An address of this site given as a path, in the language of the page; service paths have no language."""
     service = path.startswith(("/v1/", "/data/v1/", "/access/v1/"))
     return str(tk.h.url_for(path, locale="default") if service else tk.h.url_for(path))
+
+
+def govopen_linked(sentence: str) -> Markup:
+    """A sentence of the service, in which the addresses of pages can be followed."""
+    parts = PAGES.split(str(sentence))  # every second one is an address
+    return Markup("").join(
+        Markup('<a href="{}">{}</a>').format(govopen_link(one), one) if place % 2 else escape(one)
+        for place, one in enumerate(parts)
+    )
 
 
 def govopen_navigation() -> list[dict[str, Any]]:
