@@ -56,7 +56,7 @@ class UsageNotPermitted(Forbidden):
 
 
 class ReportScopeMissing(Forbidden):
-    code = "key_scope_missing"
+    code = "key_scope"
     zh = "该访问密钥不可用于报送用量（report）。"
     en = "This key may not be used to report usage (report)."
     next_zh = "请为该授权新建用途含 report 的访问密钥。"

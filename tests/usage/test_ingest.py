@@ -165,7 +165,7 @@ async def test_a_key_reports_only_when_it_was_made_for_it_and_only_on_its_grant(
 ) -> None:
     key = {"Authorization": f"Bearer {operator.key}"}
     refused = await operator.send(operator.event(), headers=key)
-    assert (refused.status_code, refused.json()["code"]) == (403, "key_scope_missing")
+    assert (refused.status_code, refused.json()["code"]) == (403, "key_scope")
     await pool.execute("UPDATE licensing.access_key SET scopes = '{report}' WHERE grant_id = $1", operator.grant)
     assert (await operator.send(operator.event(), headers=key)).status_code == 201
     assert (await operator.send(operator.event(subject="gra_other"), headers=key)).status_code == 403
