@@ -20,6 +20,7 @@ from typing import Any
 from tantivy import Document, Index
 
 from ops.search import deletions, health
+from ops.search.covered import Covered
 from ops.search.documents import Prepared, texts, to_index
 from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
 from ops.search.store import Store, salvage, unpack_head
@@ -259,4 +260,5 @@ class Generation:
         self.is_fresh = False
         self.sequence = self.durable = self.store.last_sequence()
         self.missed = self.store.last_missed()
+        self.values.covered = Covered()  # what is indexed again may be cut into other words under its old number
         self.open_gap()
