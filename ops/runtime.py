@@ -37,7 +37,7 @@ async def refresh_clock(runtime: Runtime) -> None:
 @asynccontextmanager
 async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     pool = await open_pool(settings.database_url)
-    datastore = await open_pool(settings.datastore_url) if settings.datastore_url else None
+    datastore = await open_pool(settings.datastore_url, size_min=0) if settings.datastore_url else None
     clock: Clock = ShiftedClock() if settings.demo else SystemClock()
     identities = CkanIdentities(settings.token_public_key_file, settings.site_url, settings.ckan_url)
     runtime = Runtime(

@@ -30,8 +30,9 @@ async def prepare_connection(connection: asyncpg.Connection) -> None:
         )
 
 
-async def open_pool(url: str, *, size_max: int = 12) -> asyncpg.Pool:
-    return await asyncpg.create_pool(url, min_size=1, max_size=size_max, init=prepare_connection)
+async def open_pool(url: str, *, size_min: int = 1, size_max: int = 12) -> asyncpg.Pool:
+    """A pool of connections, of which ``size_min`` are opened at once and kept."""
+    return await asyncpg.create_pool(url, min_size=size_min, max_size=size_max, init=prepare_connection)
 
 
 @dataclass

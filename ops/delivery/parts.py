@@ -97,7 +97,7 @@ async def delivery_of(runtime: Runtime) -> DeliveryParts:
 
 
 async def _open(runtime: Runtime) -> DeliveryParts:
-    pool = await open_pool(runtime.settings.database_url, size_max=STREAMS_MAX)
+    pool = await open_pool(runtime.settings.database_url, size_min=0, size_max=STREAMS_MAX)
     recorder = UsageRecorder(runtime.pool, runtime.audit, runtime.clock)
     await recorder.start()
 
