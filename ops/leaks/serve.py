@@ -19,18 +19,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
-import redis.asyncio
 import uvicorn
 
-from authz import CkanIdentities, FixedClock, Runtime, Settings, open_pool
+from authz import FixedClock, Runtime, Settings, open_pool
 from ops.app import build_app
-from ops.audit import PostgresAuditLog
 from ops.database import upgrade
 from ops.delivery import close_delivery
 from ops.leaks.canaries import Book
 from ops.leaks.city import City, publish
 from ops.leaks.papers import plant
-from ops.runtime import load_signing_key
+from ops.runtime import runtime_over
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -66,25 +64,11 @@ async def running(
         signing_key_file=key,
         demo=False,
     )
-    identities = CkanIdentities(token_key, site_url, settings.ckan_url)
-    client = redis.asyncio.Redis.from_url(redis_url)
-    made = Runtime(
-        settings=settings,
-        pool=pool,
-        datastore=pool,
-        redis=client,
-        clock=clock,
-        audit=PostgresAuditLog(clock),
-        identities=identities,
-        signing_key=load_signing_key(key),
-        extras={},
-    )
-    try:
-        yield made
-    finally:
-        await close_delivery(made)
-        await identities.close()
-        await client.aclose()
+    async with runtime_over(settings, pool, pool, clock) as made:
+        try:
+            yield made
+        finally:
+            await close_delivery(made)
 
 
 async def serve(given: argparse.Namespace) -> None:

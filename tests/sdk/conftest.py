@@ -13,14 +13,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-import redis.asyncio
 import uvicorn
 
-from authz import CkanIdentities, Runtime, Settings, SystemClock, open_pool
+from authz import Runtime, Settings, SystemClock, open_pool
 from ops.app import build_app
-from ops.audit import PostgresAuditLog
 from ops.delivery import close_delivery
-from ops.runtime import load_signing_key
+from ops.runtime import runtime_over
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "ops" / "sdk"))
 
@@ -37,26 +35,11 @@ class Site:
 
     async def _run(self) -> None:
         pool = await open_pool(self.settings.database_url)
-        clock = SystemClock()
-        client = redis.asyncio.Redis.from_url(self.settings.redis_url)
-        identities = CkanIdentities(self.settings.token_public_key_file, self.settings.site_url, self.settings.ckan_url)
-        runtime = Runtime(
-            settings=self.settings,
-            pool=pool,
-            datastore=pool,
-            redis=client,
-            clock=clock,
-            audit=PostgresAuditLog(clock),
-            identities=identities,
-            signing_key=load_signing_key(self.settings.signing_key_file),
-            extras={},
-        )
-        config = uvicorn.Config(build_app(runtime), log_level="warning", timeout_graceful_shutdown=3)
-        self._server = uvicorn.Server(config)
-        await self._server.serve(sockets=[self.socket])
-        await close_delivery(runtime)
-        await identities.close()
-        await client.aclose()
+        async with runtime_over(self.settings, pool, pool, SystemClock()) as runtime:
+            config = uvicorn.Config(build_app(runtime), log_level="warning", timeout_graceful_shutdown=3)
+            self._server = uvicorn.Server(config)
+            await self._server.serve(sockets=[self.socket])
+            await close_delivery(runtime)
         await pool.close()
 
     def start(self) -> None:
