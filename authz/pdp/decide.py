@@ -16,7 +16,7 @@ from authz.foundation.clock import beijing_date
 from authz.model import GrantFacts, Mask, stamp
 from authz.pdp.bundle import policy_version
 from authz.pdp.engine import EmbeddedEngine, EngineFailure, PolicyEngine
-from authz.pdp.reasons import CATALOGUE, sorted_reasons
+from authz.pdp.reasons import CATALOGUE, sorted_reasons, titles
 
 log = logging.getLogger("govopen.authz")
 
@@ -178,17 +178,13 @@ class _Words(dict[str, str]):
 
     def _found(self, name: str) -> str:
         request, grant, known = self._request, self._request.grant, self._request.object.by_name
+        if name.endswith(("_zh", "_en")):
+            return titles(request.channel, request.purpose or "", grant.purpose if grant else "")[name]
         match name:
             case "resource_id":
                 return request.object.resource_id
             case "grant_id":
                 return grant.id if grant else ""
-            case "channel":
-                return request.channel
-            case "purpose":
-                return request.purpose or ""
-            case "granted_purpose":
-                return grant.purpose if grant else ""
             case "valid_from_on" | "valid_until_on":
                 return _on(grant.valid_from if name == "valid_from_on" else grant.valid_until) if grant else ""
         names = [one for one in request.fields or () if one in self._refused and (one in known) is (name in OF_KNOWN)]

@@ -13,7 +13,7 @@ import orjson
 
 from authz.pdp.bundle import PolicySet, in_force
 from authz.pdp.engine import EmbeddedEngine, EngineFailure
-from authz.pdp.reasons import CATALOGUE
+from authz.pdp.reasons import CATALOGUE, titles
 
 POLICY = "data_access"
 ENGINES_MAX = 8
@@ -113,8 +113,8 @@ def _sentences(facts: Mapping[str, Any], codes: Sequence[str]) -> list[dict[str,
     fields = facts["object"].get("fields") or {}
     words = {
         "resource_id": facts["object"].get("resource_id", ""), "grant_id": grant.get("id", ""),
-        "channel": facts.get("channel", ""), "purpose": facts.get("purpose") or "",
-        "granted_purpose": grant.get("purpose", ""), "valid_from_on": str(grant.get("valid_from", ""))[:10],
+        **titles(str(facts.get("channel") or ""), str(facts.get("purpose") or ""), str(grant.get("purpose") or "")),
+        "valid_from_on": str(grant.get("valid_from", ""))[:10],
         "valid_until_on": str(grant.get("valid_until", ""))[:10],
         "fields_unknown": "、".join(name for name in asked if name not in fields),
         "fields_refused": "、".join(name for name in asked if name in fields),

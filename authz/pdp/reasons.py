@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from authz.foundation.errors import Reason
+from authz.vocabularies import label
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,11 @@ CATALOGUE: Mapping[str, Sentence] = {
         "请从约定的地址调用，或在 /my/grants/{grant_id} 申请变更。",
         "Call from an agreed address, or ask for a change at /my/grants/{grant_id}."),
     "channel_not_granted": Sentence(
-        "授权不包含“{channel}”这种交付方式。",
-        "The grant does not include delivery by '{channel}'.", APPLY_ZH, APPLY_EN),
+        "授权不包含“{channel_zh}”这种交付方式。",
+        "The grant does not include this form of delivery: {channel_en}.", APPLY_ZH, APPLY_EN),
     "purpose_not_granted": Sentence(
-        "用途“{purpose}”不在授权范围内，授权用途为“{granted_purpose}”。",
-        "The purpose '{purpose}' is not the granted one, '{granted_purpose}'.",
+        "用途“{purpose_zh}”不在授权范围内，授权用途为“{granted_purpose_zh}”。",
+        "The purpose '{purpose_en}' is not the granted one, '{granted_purpose_en}'.",
         "请按授权用途使用，或在 /apply/{resource_id} 为新用途提交申请。",
         "Use it for the granted purpose, or apply for the new one at /apply/{resource_id}."),
     "purpose_class_not_granted": Sentence(
@@ -143,6 +144,15 @@ FIXED: Mapping[str, Reason] = {
     for code, sentence in CATALOGUE.items() if "{" not in sentence.zh + sentence.en and code not in OF_FIELDS
 }
 """Reasons whose sentences have no placeholder: one of each is enough."""
+
+
+def titles(channel: str, purpose: str, granted_purpose: str) -> dict[str, str]:
+    """What people read for the form of delivery and the purposes of a request, by placeholder."""
+    found = {
+        "channel": label("delivery_forms", channel), "purpose": label("purposes", purpose),
+        "granted_purpose": label("purposes", granted_purpose),
+    }
+    return {f"{name}_{language}": getattr(term, language) for name, term in found.items() for language in ("zh", "en")}
 
 
 def sorted_reasons(codes: Iterable[str], words: Mapping[str, str]) -> tuple[tuple[Reason, ...], str, str]:

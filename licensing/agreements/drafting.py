@@ -10,8 +10,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from authz.vocabularies import label
 from licensing.parties import Party
-from licensing.vocabularies import label
 
 if TYPE_CHECKING:
     from licensing.applications.model import Application

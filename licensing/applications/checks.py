@@ -20,10 +20,10 @@ from authz import (
     RowFilter,
 )
 from authz.obligations.values import ValueUnfit, typed
+from authz.vocabularies import lists
 from licensing.applications.model import FieldAsked, Request
 from licensing.errors import ClosedToApplication, OpenNeedsNoApplication
 from licensing.limits import procedure
-from licensing.vocabularies import lists
 
 REGION = re.compile(r"[1-9][0-9](?:[0-9]{2}(?:[0-9]{2}(?:[0-9]{3}(?:[0-9]{3})?)?)?)?")
 """Division codes of GB/T 2260 and the statistical code: 2, 4, 6, 9 or 12 digits."""

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from authz import Call, NotFound, beijing_date, organisations_where
+from authz.vocabularies import label
 from licensing import clocks, parties
 from licensing.access import belongs_to, permits
 from licensing.applications import store
@@ -17,7 +18,6 @@ from licensing.clocks import ClockEvent, Reading, read_clock
 from licensing.history import history_of
 from licensing.lifecycle import APPLICATION, MAIN_LINE, ApplicationEvent, ApplicationState
 from licensing.limits import procedure
-from licensing.vocabularies import label
 
 VIEW = "application:view"
 APPLICANT_EVENTS = frozenset({

@@ -8,9 +8,9 @@ from datetime import date, datetime
 from typing import Any
 
 from authz import GrantFacts, GrantState, Mask, QuotaTerms, RowFilter
+from authz.vocabularies import label
 from licensing.lifecycle import GRANT
 from licensing.rows import Row
-from licensing.vocabularies import label
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from authz import CallDep, RuntimeDep
+from authz.vocabularies import lists
 from licensing.limits import procedure
 from licensing.queue import overdue_items, work_items
 from licensing.routes.paging import Limit
-from licensing.vocabularies import lists
 
 router = APIRouter(tags=["work"])
 

@@ -17,11 +17,13 @@ import pytest
 from authz import (
     Decision,
     DecisionIsNotBoolean,
+    DeliveryForm,
     Denied,
     Effect,
     Mask,
     OpenAttribute,
     OperatorConflict,
+    PurposeClass,
     Reason,
     decide,
     decide_async,
@@ -34,6 +36,7 @@ from authz.pdp.engine import EmbeddedEngine, EngineFailure
 from authz.pdp.opa import OpaEngine
 from authz.pdp.reasons import CATALOGUE, PRECEDENCE
 from authz.testing import NOW, a_grant, a_register, a_request, an_open_table
+from authz.vocabularies import lists
 
 
 def test_permit_carries_the_duties_of_the_grant() -> None:
@@ -161,6 +164,21 @@ def test_denial_says_what_to_apply_for() -> None:
     decision = decide(a_request(fields=("name", "phone", "capital")))
     assert decision.reasons[0].facts == {"fields": ["phone", "capital"]}
     assert "/apply/res-register?fields=phone,capital" in decision.next_zh
+
+
+def test_a_denial_speaks_of_purposes_and_forms_in_words() -> None:
+    (form, purpose) = decide(a_request(channel="verify", purpose="academic_research")).reasons
+    assert (form.zh, form.en) == (
+        "授权不包含“核验”这种交付方式。", "The grant does not include this form of delivery: Verification.")
+    assert purpose.zh == "用途“学术研究”不在授权范围内，授权用途为“信贷风险控制”。"
+    assert purpose.en == "The purpose 'Academic research' is not the granted one, 'Risk control in lending'."
+    (unlisted,) = decide(a_request(purpose="marketing")).reasons
+    assert unlisted.zh.startswith("用途“marketing”不在授权范围内")
+
+
+def test_every_code_of_the_model_and_of_the_lists_has_a_word() -> None:
+    assert {str(one) for one in DeliveryForm} == lists()["delivery_forms"].keys()
+    assert {str(one) for one in PurposeClass} == lists()["purpose_classes"].keys()
 
 
 def test_reasons_come_in_order_of_precedence() -> None:

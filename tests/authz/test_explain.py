@@ -99,6 +99,8 @@ async def test_why_cannot_i(send: Send) -> None:
     assert found["decision"] is False
     assert found["reasons"][0]["code"] == "purpose_not_granted"
     assert found["next"]["zh"]
+    told = [one["zh"] for one in found["explanation"]["sentences"]]
+    assert told == ["用途“marketing”不在授权范围内，授权用途为“信贷风险控制”。"]
     assert found["hypothetical"] is False
     permitted = (await send("ban", "/explain", **question())).json()
     assert permitted["decision"] is True

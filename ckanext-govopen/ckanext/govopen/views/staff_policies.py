@@ -7,7 +7,7 @@ from typing import Any
 import ckan.plugins.toolkit as tk
 from ckanext.govopen.gateway import ServiceProblem, segment
 from ckanext.govopen.views.staff_base import Desk, Typed, field_errors, gone, is_stale, staff_page
-from ckanext.govopen.views.why import channel_words
+from ckanext.govopen.views.why import channel_words, service_lists
 from flask import Blueprint
 
 blueprint = Blueprint("govopen_staff_policies", __name__)
@@ -62,8 +62,9 @@ def _show(desk: Desk, version_id: str, typed: Typed | None = None, problem: Serv
     if item["state"] == "proposed":
         simulation = desk.gateway.post(f"/v1/policies/{segment(version_id)}/simulate")
     return desk.page(
-        "policy.html", "policies", item=item, simulation=simulation, channels=channel_words(),
-        can_decide=desk.may("policy:approve"), reason=typed.text("reason") if typed else "",
+        "policy.html", "policies", item=item, simulation=simulation,
+        channels=channel_words(service_lists(desk.gateway)), can_decide=desk.may("policy:approve"),
+        reason=typed.text("reason") if typed else "",
         errors=field_errors(problem) if problem else {}, refusal=problem, stale=is_stale(problem),
     )
 

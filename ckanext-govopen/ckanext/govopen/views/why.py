@@ -12,14 +12,13 @@ from ckanext.govopen.views import my_common as my
 
 blueprint = my.signed_in_only("govopen_why")
 ROWS = 30
-CHANNELS = ("api", "download", "verify", "analysis", "offline")
 STATES = ("active", "suspended", "revoked", "expired", "exhausted")
 ASKED = ("subject_id", "resource_id", "channel", "purpose", "fields", "if_state", "if_purpose", "if_channel")
 
 
-def channel_words() -> dict[str, str]:
-    return {"api": tk._("Interface (API)"), "download": tk._("Download"), "verify": tk._("Verification"),
-            "analysis": tk._("Analysis"), "offline": tk._("Offline")}
+def channel_words(lists: Mapping[str, Any]) -> dict[str, str]:
+    """Forms of delivery by their codes, as the service calls them everywhere."""
+    return {one["code"]: my.words(lists["delivery_forms"], one["code"]) for one in lists["delivery_forms"]}
 
 
 def state_words() -> dict[str, str]:
@@ -53,7 +52,7 @@ def _fact(name: str, value: Any, lists: Mapping[str, Any]) -> str:
     if name in ("object.grade", "object.open_attribute"):
         return str(govopen_term(name.split(".")[1], text))
     if name in ("channel", "grant.delivery"):
-        return channel_words().get(text, text)
+        return my.words(lists["delivery_forms"], text)
     if name in ("purpose", "grant.purpose"):
         return my.words(lists["purposes"], text)
     if name == "grant.state":
@@ -87,7 +86,7 @@ def told(explanation: Mapping[str, Any], lists: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _lists(gateway: Gateway) -> Mapping[str, Any]:
+def service_lists(gateway: Gateway) -> Mapping[str, Any]:
     lists: Mapping[str, Any] = gateway.get("/v1/vocabularies")["lists"]
     return lists
 
@@ -106,7 +105,7 @@ def listed() -> Any:
     )
     return my.page_of("govopen/why/list.html", {
         "items": found["items"], "next": found["next"], "chosen": asked or "", "kept": kept,
-        "channels": channel_words(),
+        "channels": channel_words(service_lists(gateway)),
     })
 
 
@@ -115,9 +114,9 @@ def show(number: int) -> Any:
     """One decision, by the version that made it and by the one in force."""
     gateway = my.service()
     found = gateway.get(f"/v1/decisions/{number}")
-    lists = _lists(gateway)
+    lists = service_lists(gateway)
     return my.page_of("govopen/why/decision.html", {
-        "item": found["decision"], "changed": found["changed"], "channels": channel_words(),
+        "item": found["decision"], "changed": found["changed"], "channels": channel_words(lists),
         "then": told(found["explanation"], lists) if found["explanation"] else None,
         "now": told(found["now"], lists) if found["now"] else None, "titles": {},
     })
@@ -126,12 +125,12 @@ def show(number: int) -> Any:
 @blueprint.get("/decisions/why")
 def why() -> Any:
     """A question about a grant, possibly about one that is otherwise; the answer stands below the form."""
-    gateway, lists = my.service(), _lists(my.service())
+    gateway, lists = my.service(), service_lists(my.service())
     data = {name: tk.request.args.get(name, "").strip() for name in ASKED}
     answer, problem = None, None
     if data["subject_id"] and data["resource_id"]:
         try:
-            answer = gateway.post("/v1/decisions/explain", _question(data))
+            answer = gateway.post("/v1/decisions/explain", _question(data, channel_words(lists)))
         except ServiceProblem as refusal:
             problem = refusal
     grants = _grants(gateway)
@@ -141,16 +140,16 @@ def why() -> Any:
         "titles": answer["object"]["fields"] if answer else {},
         "purposes": [{"value": one["code"], "label": my.words(lists["purposes"], one["code"])}
                      for one in lists["purposes"]],
-        "channels": [{"value": code, "label": label} for code, label in channel_words().items()],
+        "channels": [{"value": code, "label": label} for code, label in channel_words(lists).items()],
         "states": [{"value": code, "label": label} for code, label in state_words().items()],
     }, problem)
 
 
-def _question(data: Mapping[str, str]) -> dict[str, Any]:
+def _question(data: Mapping[str, str], channels: Mapping[str, str]) -> dict[str, Any]:
     """The form as the service takes it; what was left blank is left out."""
     body: dict[str, Any] = {
         "subject_type": "grant", "subject_id": data["subject_id"], "resource_id": data["resource_id"],
-        "channel": data["channel"] if data["channel"] in CHANNELS else "api",
+        "channel": data["channel"] if data["channel"] in channels else "api",
     }
     fields = [name.strip() for name in data["fields"].replace("，", ",").split(",") if name.strip()]
     if fields:
@@ -162,7 +161,7 @@ def _question(data: Mapping[str, str]) -> dict[str, Any]:
         otherwise["state"] = data["if_state"]
     if data["if_purpose"]:
         otherwise["purpose"] = data["if_purpose"]
-    if data["if_channel"] in CHANNELS:
+    if data["if_channel"] in channels:
         otherwise["delivery"] = [data["if_channel"]]
     if otherwise:
         body["if_grant"] = otherwise
@@ -187,9 +186,9 @@ def grant(grant_id: str) -> Any:
     """What a grant allows, by each form of delivery."""
     gateway = my.service()
     found = gateway.get(f"/v1/decisions/grants/{segment(grant_id)}")
-    lists = _lists(gateway)
+    lists = service_lists(gateway)
     return my.page_of("govopen/why/grant.html", {
-        "grant_id": grant_id, "object": found["allows"][0]["object"], "channels": channel_words(),
+        "grant_id": grant_id, "object": found["allows"][0]["object"], "channels": channel_words(lists),
         "allows": [{**one, "told": told(one["explanation"], lists)} for one in found["allows"]],
         "titles": found["allows"][0]["object"]["fields"],
     })
@@ -203,9 +202,9 @@ def readers(resource_id: str) -> Any:
     found = gateway.get(
         f"/v1/decisions/objects/{segment(resource_id)}", limit=ROWS, cursor=tk.request.args.get("cursor") or None
     )
-    lists = _lists(gateway)
+    lists = service_lists(gateway)
     return my.page_of("govopen/why/readers.html", {
-        "data": data, "everyone": found["everyone"], "next": found["next"], "channels": channel_words(),
+        "data": data, "everyone": found["everyone"], "next": found["next"], "channels": channel_words(lists),
         "items": [{
             **one, "purpose": my.words(lists["purposes"], one["purpose"]),
             "state_label": state_words().get(one["state"], one["state"]),
