@@ -12,8 +12,10 @@ from authz import (
     AuditEntry,
     AuditLog,
     Call,
+    FieldError,
     Forbidden,
     Identity,
+    InvalidInput,
     NotFound,
     Role,
     RoleAssignment,
@@ -116,8 +118,16 @@ def _code_of(kind: PartyKind, particulars: Particulars) -> str | None:
 
 
 def _affiliates(code: str | None, particulars: Particulars) -> tuple[str, ...]:
-    """The declared codes, each once and without one's own; raises InvalidInput naming the one that is wrong."""
-    found = (checked_uscc(one, f"affiliates.{place}") for place, one in enumerate(particulars.affiliates))
+    """The declared codes, each once and without one's own; raises InvalidInput naming every one that is wrong."""
+    found: list[str] = []
+    errors: list[FieldError] = []
+    for place, one in enumerate(particulars.affiliates):
+        try:
+            found.append(checked_uscc(one, f"affiliates.{place}"))
+        except InvalidInput as wrong:
+            errors.extend(wrong.errors)
+    if errors:
+        raise InvalidInput(errors)
     return tuple(dict.fromkeys(one for one in found if one != code))
 
 
@@ -158,6 +168,7 @@ async def decide(
 ) -> Party:
     """The authority's verdict on a party: approve, refuse, suspend, reinstate."""
     require_visible(call.identity, "party:view", party_id)
+    locked = await store.lock_with_declared(tx, party_id)
     party = await _locked(tx, party_id, version)
     row = PARTY.require(party.state, event)
     require(call.identity, row.who, party_id)
@@ -174,7 +185,7 @@ async def decide(
     await store.save(tx, after)
     if event in (PartyEvent.SUSPEND, PartyEvent.REINSTATE):
         await store.announce_grants(tx, party_id)
-    await store.touch_declared(tx, after)
+    await store.touch(tx, [one for one in locked if one != party_id])
     return after
 
 

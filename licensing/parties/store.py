@@ -17,6 +17,17 @@ async def find(tx: asyncpg.Connection, party_id: str, *, lock: bool = False) -> 
     return Party.from_row(row) if row else None
 
 
+async def lock_with_declared(tx: asyncpg.Connection, party_id: str) -> list[str]:
+    """Lock the party and those that it declares by the order of their ids, as they may declare it in turn and be
+    decided at the same instant. Ids of what was locked: without the party's own there is no such party."""
+    rows = await tx.fetch(
+        "SELECT id FROM licensing.party WHERE id = $1"
+        " OR uscc = ANY(SELECT unnest(affiliates) FROM licensing.party WHERE id = $1) ORDER BY id FOR UPDATE",
+        party_id,
+    )
+    return [row["id"] for row in rows]
+
+
 async def find_by_uscc(tx: asyncpg.Connection, uscc: str) -> Party | None:
     """The live party with that code; one whose check failed does not hold it."""
     row = await tx.fetchrow("SELECT * FROM licensing.party WHERE uscc = $1 AND state <> 'rejected'", uscc)
@@ -91,11 +102,8 @@ async def usccs(tx: asyncpg.Connection, party_id: str) -> list[str]:
     return list(found or ())
 
 
-async def touch_declared(tx: asyncpg.Connection, party: Party) -> None:
-    """What is told of the parties that this one declares has changed: whoever keeps their facts reads them anew."""
-    rows = await tx.fetch(
-        "UPDATE licensing.party SET uscc = uscc WHERE uscc = ANY($1::text[]) AND id <> $2 RETURNING id",
-        list(party.affiliates), party.id,
-    )
+async def touch(tx: asyncpg.Connection, ids: Iterable[str]) -> None:
+    """What is told of these parties has changed by another's doing: whoever keeps their facts reads them anew."""
+    rows = await tx.fetch("UPDATE licensing.party SET uscc = uscc WHERE id = ANY($1::text[]) RETURNING id", list(ids))
     for row in rows:
         await announce_grants(tx, row["id"])

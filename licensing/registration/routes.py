@@ -13,7 +13,6 @@ from authz import Body, Call, CallDep, NotFound, OptionalCallDep, Runtime, Runti
 from licensing.access import belongs_to, permits, require_visible
 from licensing.certificates import Certificate, verify
 from licensing.certificates.jws import BYTES_MAX, public_jwk
-from licensing.certificates.pdf import qr_svg, render
 from licensing.errors import invalid
 from licensing.registration import store, view
 from licensing.registration.content import Content
@@ -201,6 +200,8 @@ async def show_token(code: Code, runtime: RuntimeDep) -> str:
 @router.get("/v1/certificates/{code}.pdf", tags=["public"])
 async def show_pdf(code: Code, runtime: RuntimeDep) -> Response:
     """The printable certificate with seal and QR."""
+    from licensing.certificates.pdf import render  # reportlab and Pillow, for what is printed now and then
+
     async with runtime.snapshot() as tx:
         row, _ = await _certificate(tx, code)
     address = f"{runtime.settings.site_url}/verify/{code}"
@@ -212,6 +213,8 @@ async def show_pdf(code: Code, runtime: RuntimeDep) -> Response:
 @router.get("/v1/certificates/{code}.svg", tags=["public"])
 async def show_qr(code: Code, runtime: RuntimeDep) -> Response:
     """The QR code of the public verification page."""
+    from licensing.certificates.pdf import qr_svg
+
     async with runtime.snapshot() as tx:
         await _certificate(tx, code)
     return Response(qr_svg(f"{runtime.settings.site_url}/verify/{code}"), media_type="image/svg+xml")

@@ -120,8 +120,11 @@ async def test_the_department_is_mirrored_when_its_data_is_first_asked_for(city:
 
 async def test_affiliates_are_checked_codes_each_once_and_not_ones_own(city: City) -> None:
     own, other = a_uscc(501), a_uscc(502)
-    wrong = await sign_up(city, "chen", own, affiliates=[other, other[:-1] + ("0" if other[-1] != "0" else "1")])
-    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "affiliates.1")
+    misread = other[:-1] + ("0" if other[-1] != "0" else "1")
+    wrong = await sign_up(city, "chen", own, affiliates=[other, misread, own, other[:9]])
+    assert wrong.status_code == 422
+    assert [(one["field"], one["code"]) for one in wrong.json()["errors"]] == [
+        ("affiliates.1", "uscc_checksum"), ("affiliates.3", "uscc_length")]
     made = await sign_up(city, "chen", own, affiliates=[other.lower(), own, other])
     assert made.json()["affiliates"] == [other]
     path = f"/v1/parties/{made.json()['id']}"
@@ -131,3 +134,16 @@ async def test_affiliates_are_checked_codes_each_once_and_not_ones_own(city: Cit
         path, json={"version": 2, "name": "改正有限公司", "uscc": own, "affiliates": []}, headers=city.as_("chen")
     )
     assert amended.json()["affiliates"] == []
+
+
+async def test_two_that_declare_each_other_are_decided_at_the_same_instant(city: City) -> None:
+    codes = {"mother": a_uscc(601), "daughter": a_uscc(602)}
+    paths = {}
+    for name, other in (("mother", "daughter"), ("daughter", "mother")):
+        made = await sign_up(city, name, codes[name], affiliates=[codes[other]])
+        paths[name] = f"/v1/parties/{made.json()['id']}/verify"
+    verdicts = ["approve", *["suspend", "reinstate"] * 8]
+    for version, verdict in enumerate(verdicts, start=1):
+        said = {"verdict": verdict, "reason": "年度核查", "version": version}
+        answers = await asyncio.gather(*(city.post("wang", path, **said) for path in paths.values()))
+        assert [one.status_code for one in answers] == [200, 200], answers[0].text + answers[1].text
