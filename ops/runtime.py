@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-import redis.asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -41,22 +40,21 @@ async def runtime_over(
 ) -> AsyncIterator[Runtime]:
     """A runtime over pools that are open and stay so; what it opens besides is closed on leaving."""
     identities = CkanIdentities(settings.token_public_key_file, settings.site_url, settings.ckan_url)
-    client = redis.asyncio.Redis.from_url(settings.redis_url)
+    runtime = Runtime(
+        settings=settings,
+        pool=pool,
+        datastore=datastore,
+        clock=clock,
+        audit=PostgresAuditLog(clock),
+        identities=identities,
+        signing_key=load_signing_key(settings.signing_key_file),
+        extras={},
+    )
     try:
-        yield Runtime(
-            settings=settings,
-            pool=pool,
-            datastore=datastore,
-            redis=client,
-            clock=clock,
-            audit=PostgresAuditLog(clock),
-            identities=identities,
-            signing_key=load_signing_key(settings.signing_key_file),
-            extras={},
-        )
+        yield runtime
     finally:
         await identities.close()
-        await client.aclose()
+        await runtime.close_redis()
 
 
 @asynccontextmanager

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import orjson
-import redis.asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from authz.foundation.clock import Clock
 from authz.foundation.evidence import AuditLog
 from authz.foundation.settings import Settings
 from authz.foundation.tokens import IdentitySource
+
+if TYPE_CHECKING:
+    import redis.asyncio
 
 
 async def prepare_connection(connection: asyncpg.Connection) -> None:
@@ -40,12 +43,23 @@ class Runtime:
     settings: Settings
     pool: asyncpg.Pool
     datastore: asyncpg.Pool | None
-    redis: redis.asyncio.Redis
     clock: Clock
     audit: AuditLog
     identities: IdentitySource
     signing_key: Ed25519PrivateKey
     extras: dict[str, Any]
+
+    @cached_property
+    def redis(self) -> redis.asyncio.Redis:
+        """Redis, of which the library is loaded when somebody asks: a process that limits nobody does without 5 MB."""
+        from redis.asyncio import Redis
+
+        return Redis.from_url(self.settings.redis_url)
+
+    async def close_redis(self) -> None:
+        """Close the client of Redis if there is one."""
+        if "redis" in self.__dict__:
+            await self.redis.aclose()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:

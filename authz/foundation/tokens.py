@@ -6,9 +6,8 @@ import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
@@ -16,6 +15,9 @@ from joserfc.util import to_bytes, urlsafe_b64decode
 
 from authz.foundation.errors import TokenInvalid, Unavailable
 from authz.foundation.identity import Identity
+
+if TYPE_CHECKING:
+    import httpx
 
 AUDIENCE = "govopen"
 SIGNATURE_ALGORITHMS = ["Ed25519", "EdDSA"]
@@ -62,7 +64,7 @@ class CkanIdentities:
         self._issuer = issuer
         self._ckan_url = ckan_url
         self._known: dict[bytes, tuple[float, Identity]] = {}
-        self._http = httpx.AsyncClient(timeout=5.0)
+        self._client: httpx.AsyncClient | None = None
 
     async def identify(self, authorization: str) -> Identity:
         scheme, _, rest = authorization.partition(" ")
@@ -78,14 +80,17 @@ class CkanIdentities:
         return await self._ask_ckan(token)
 
     async def _ask_ckan(self, token: str) -> Identity:
+        import httpx  # 10 MB with its certificates, which a process that is only shown signed tokens does without
+
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         known = self._known.get(digest)
         if known and known[0] > time.monotonic():
             return known[1]
         if not token.isascii() or not token.isprintable():
             raise TokenInvalid
+        self._client = self._client or httpx.AsyncClient(timeout=5.0)
         try:
-            answer = await self._http.get(
+            answer = await self._client.get(
                 f"{self._ckan_url}/api/3/action/govopen_identity_show", headers={"Authorization": token}
             )
         except httpx.HTTPError as problem:
@@ -101,4 +106,5 @@ class CkanIdentities:
         return identity
 
     async def close(self) -> None:
-        await self._http.aclose()
+        if self._client is not None:
+            await self._client.aclose()

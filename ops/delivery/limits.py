@@ -7,11 +7,13 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import redis.asyncio
+from typing import TYPE_CHECKING
 
 from ops.delivery.redis_line import RedisAway, RedisLine
 from ops.delivery.refusals import TooManyRequests
+
+if TYPE_CHECKING:
+    import redis.asyncio
 
 REDIS_PAUSE_S = 2.0
 """After a failure Redis is left alone for so long, so that a slow Redis slows nobody down."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from typing import TYPE_CHECKING
 
-import redis.asyncio
-from redis.exceptions import RedisError
+if TYPE_CHECKING:
+    import redis.asyncio
 
 ANSWER_S = 0.5
 """A Redis that takes longer counts as away."""
@@ -61,6 +62,8 @@ class RedisLine:
         return await answer
 
     async def _open(self) -> None:
+        from redis.exceptions import RedisError
+
         async with self._opening:
             if self._writer is not None:
                 return

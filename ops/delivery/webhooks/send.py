@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-import httpx
 
 from authz import AuditEntry, Runtime
 from ops.delivery.webhooks.places import PlaceRefused, resolve, split
@@ -108,6 +107,8 @@ async def _try(runtime: Runtime, row: asyncpg.Record) -> Result:
 
 async def post(url: str, body: bytes, with_headers: dict[str, str], *, demo: bool) -> Result:
     """One try, ten seconds at most. Connects to the very address that was found allowed; follows no redirect."""
+    import httpx  # some 10 MB that a process without receivers does without
+
     try:
         async with asyncio.timeout(TIMEOUT_S):
             parts = split(url, demo=demo)
