@@ -95,6 +95,20 @@ def test_sign_up_names_a_wrong_code_and_keeps_what_was_typed(page: Page, city: C
     expect(page.locator("#field-uscc")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#field-name")).to_have_value("页面测试有限公司")
     page.fill("#field-uscc", city.uscc)
+    typed = f"91110000000000500T\n\n{city.uscc}，9111\n91110000000000501A\n"
+    page.fill("#field-affiliates", typed)
+    page.locator("main form button[type=submit]").first.click()
+    expect(page.locator("#field-affiliates")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#field-affiliates")).to_have_value(typed)
+    told = page.locator("[data-error-summary] a")
+    expect(told).to_have_count(2)
+    expect(told.nth(0)).to_contain_text("第 3 行“9111”：统一社会信用代码应为18位")
+    expect(page.locator("#field-affiliates-error")).to_contain_text("第 4 行“91110000000000501A”")
+    told.nth(1).press("Enter")
+    expect(page.locator("#field-affiliates")).to_be_focused()
+    marked = "() => { const a = document.activeElement; return a.value.slice(a.selectionStart, a.selectionEnd); }"
+    assert page.evaluate(marked) == "91110000000000501A"
+    page.fill("#field-affiliates", "")
     page.locator("main form button[type=submit]").first.click()
     expect(page.locator(".go-notice--done")).to_contain_text("单位已注册")
     expect(page.locator("main")).to_contain_text("正在核验")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +10,6 @@ from ckanext.govopen.gateway import ServiceProblem
 from ckanext.govopen.views import my_common as my
 
 blueprint = my.signed_in_only("govopen_apply")
-SEPARATORS = re.compile(r"[\s,，、;；]+")
-
-
-def codes(text: Any) -> list[str]:
-    """Codes typed one after another, by whatever they are set apart."""
-    return [part for part in SEPARATORS.split(str(text or "").strip()) if part]
 
 
 def typed() -> dict[str, Any]:
@@ -31,19 +24,12 @@ def body_of(data: Mapping[str, Any]) -> dict[str, Any]:
     body.update({name: list(data[name]) for name in ("fields", "delivery") if data.get(name)})
     body.update({name: my.number_of(data[name]) for name in ("term_months", "expected_rows_month")
                  if str(data.get(name) or "").strip()})
-    return {"delivery": [], **body, "region_codes": codes(data.get("region_codes"))}
+    return {"delivery": [], **body, "region_codes": my.codes(data.get("region_codes"))}
 
 
 def errors_of(problem: ServiceProblem | None, data: Mapping[str, Any]) -> dict[str, list[str]]:
     """Errors by field; a wrong region code is named."""
-    found = my.errors_of(problem)
-    given = codes(data.get("region_codes"))
-    wrong = [
-        f"{given[int(number)]}：{message}" for name, messages in tk.h.govopen_field_errors(problem).items()
-        for head, _, number in [name.partition(".")] for message in messages
-        if head == "region_codes" and number.isdigit() and int(number) < len(given)
-    ] if problem else []
-    return {**found, "region_codes": wrong} if wrong else found
+    return {**my.errors_of(problem), **my.entry_errors(problem, "region_codes", data.get("region_codes"))}
 
 
 def form_context(data_object: Mapping[str, Any], data: Mapping[str, Any], problem: ServiceProblem | None) -> Any:
@@ -68,7 +54,7 @@ def _show(resource_id: str, data: Mapping[str, Any] | None = None, problem: Serv
     known = {field["name"] for field in data_object["fields"]}
     fresh = {
         "party_id": parties[0]["id"] if len(parties) == 1 else "", "delivery": ["api"], "term_months": "12",
-        "fields": [name for name in codes(tk.request.args.get("fields")) if name in known],
+        "fields": [name for name in my.codes(tk.request.args.get("fields")) if name in known],
     }
     return my.page_of("govopen/apply/form.html", {
         **form_context(data_object, data if data is not None else fresh, problem), "parties": parties,

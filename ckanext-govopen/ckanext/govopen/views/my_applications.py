@@ -59,7 +59,7 @@ def _changes(data: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]
     for name in ("term_months", "expected_rows_month"):
         if name in data and my.number_of(data[name]) != item[name]:
             found[name] = my.number_of(data[name])
-    regions = apply.codes(data.get("region_codes"))
+    regions = my.codes(data.get("region_codes"))
     if "region_codes" in data and regions != item["region_codes"]:
         found["region_codes"] = regions
     if data.get("with_fields") and set(data["fields"]) != set(asked):

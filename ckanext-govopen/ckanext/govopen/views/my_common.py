@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -15,6 +16,8 @@ from flask import Blueprint, Response, make_response
 Act = Callable[[str, dict[str, Any]], Any]
 LIST_ROWS = 20
 DIGITS_MAX = 15
+ENTRY = re.compile(r"[^\s,，、;；]+")
+"""One code among others, which stand one a line or are set apart by commas or spaces."""
 TONES = {
     "draft": "line", "supplement": "due", "offered": "due", "signing": "due", "accepted": "brand",
     "granted": "done", "partly_granted": "done", "refused": "danger", "withdrawn": "quiet", "expired": "quiet",
@@ -152,6 +155,39 @@ def errors_of(problem: ServiceProblem | None, prefix: str = "") -> dict[str, lis
         kept = found.setdefault(".".join(parts), [])
         kept += [message for message in messages if message not in kept]
     return found
+
+
+def codes(text: Any) -> list[str]:
+    """Codes typed one after another, by whatever they are set apart."""
+    return ENTRY.findall(str(text or ""))
+
+
+class LineError(str):
+    """A sentence about one line, counted from 1, of a field that takes many; the summary links to it. 0: no line."""
+
+    line: int = 0
+
+
+def entry_errors(problem: ServiceProblem | None, name: str, text: Any, field: str = "") -> dict[str, list[LineError]]:
+    """What the service says of single entries of a list, ``<name>.3``, naming the code and the line that was typed.
+
+    ``field`` is what the form calls the list where that is another name.
+    """
+    typed_text = str(text or "")
+    entries = list(ENTRY.finditer(typed_text))
+    wrong = []
+    for told_of, messages in (govopen_field_errors(problem) if problem else {}).items():
+        head, _, number = told_of.rpartition(".")
+        if head != name or not number.isdigit() or int(number) >= len(entries):
+            continue
+        entry = entries[int(number)]
+        line = typed_text.count("\n", 0, entry.start()) + 1 if "\n" in typed_text.strip() else 0
+        sentence = tk._("Line {line}, {entry}: {message}") if line else tk._("{entry}: {message}")
+        for message in messages:
+            told = LineError(sentence.format(line=line, entry=entry.group(), message=message))
+            told.line = line
+            wrong.append(told)
+    return {field or name: wrong} if wrong else {}
 
 
 def words(entries: list[Mapping[str, Any]], code: Any) -> str:

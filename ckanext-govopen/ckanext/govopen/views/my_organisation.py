@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ from ckanext.govopen.gateway import ServiceProblem
 from ckanext.govopen.views import my_common as my
 
 blueprint = my.signed_in_only("govopen_my_organisation")
-AFFILIATE = re.compile(r"[\s,，;；、]+")
 PARTICULARS = ("name", "uscc", "legal_representative", "contact_name", "contact_phone", "contact_email", "address")
 
 
@@ -27,7 +25,7 @@ def _members(party_id: str) -> list[dict[str, Any]] | None:
 
 def _particulars(data: Mapping[str, Any], *more: str) -> dict[str, Any]:
     """What was typed about the organisation; codes of affiliates stand one a line or between commas."""
-    affiliates = [code for code in AFFILIATE.split(str(data.get("affiliates") or "")) if code]
+    affiliates = my.codes(data.get("affiliates"))
     return {**my.text_of(data, *more, *PARTICULARS), **({"affiliates": affiliates} if affiliates else {})}
 
 
@@ -49,7 +47,9 @@ def _show(
         "parties": parties, "signing_up": signing_up, "others": [
             one for one in parties if signing_up or party is None or one["id"] != party["id"]],
         "party": {**party, "members": _members(party["id"]), "managed": party["id"] in managed} if party else None,
-        "data": data or {}, "errors": {**my.errors_of(problem), **(errors or {})}, "wanted": wanted,
+        "data": data or {}, "wanted": wanted, "errors": {
+            **my.errors_of(problem), **my.entry_errors(problem, "affiliates", (data or {}).get("affiliates")),
+            **(errors or {})},
         "once": my.new_once(),
     }, problem)
     if errors and not problem:

@@ -7,7 +7,6 @@ from typing import Any
 
 import ckan.plugins.toolkit as tk
 from ckanext.govopen.gateway import ServiceProblem
-from ckanext.govopen.views import apply
 from ckanext.govopen.views import my_common as my
 
 blueprint = my.signed_in_only("govopen_my_registrations")
@@ -21,6 +20,8 @@ TEXTS = (
 )
 PRODUCT = ("product.category", "product.form", "product.agreement_number", "product.agreement_ends_on",
            "product.price_source")
+LISTED = ("dataset_names", "source.upstream_codes")
+"""Lists of codes, typed one after another."""
 PLACES = {"source": "source.provider_consent", "product": "product.category", "": "product.category"}
 """Where the service's complaints about a whole group stand."""
 
@@ -43,8 +44,8 @@ def content_of(data: Mapping[str, Any]) -> dict[str, Any]:
         _put(content, name, value)
     if data.get("has_personal_info") in ("true", "false"):
         content["has_personal_info"] = data["has_personal_info"] == "true"
-    content["dataset_names"] = apply.codes(data.get("dataset_names"))
-    content["source"]["upstream_codes"] = apply.codes(data.get("source.upstream_codes"))
+    content["dataset_names"] = my.codes(data.get("dataset_names"))
+    content["source"]["upstream_codes"] = my.codes(data.get("source.upstream_codes"))
     return content
 
 
@@ -57,13 +58,16 @@ def flat(content: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[key] = value
     found["has_personal_info"] = str(content.get("has_personal_info", "")).lower()
-    for name in ("dataset_names", "source.upstream_codes"):
+    for name in LISTED:
         found[name] = " ".join(found.get(name) or [])
     return found
 
 
-def errors_of(problem: ServiceProblem | None) -> dict[str, list[str]]:
-    found = my.errors_of(problem, "content.")
+def errors_of(problem: ServiceProblem | None, data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Errors by field; a code among others is named."""
+    found: dict[str, Any] = my.errors_of(problem, "content.")
+    for name in LISTED:
+        found.update(my.entry_errors(problem, f"content.{name}", data.get(name), name))
     return {PLACES.get("" if name == "content" else name, name): messages for name, messages in found.items()}
 
 
@@ -72,8 +76,9 @@ def _form(data: Mapping[str, Any] | None, problem: ServiceProblem | None, item: 
     start = flat(item["content"]) if item else {
         "party_id": parties[0]["id"] if len(parties) == 1 else "", "kind": "resource"}
     return my.page_of("govopen/my/registration_form.html", {
-        "item": item, "parties": parties, "data": data if data is not None else start, "errors": errors_of(problem),
-        "once": my.new_once(), "answering": bool(item and item["state"] == "supplement"),
+        "item": item, "parties": parties, "data": data if data is not None else start,
+        "errors": errors_of(problem, data or {}), "once": my.new_once(),
+        "answering": bool(item and item["state"] == "supplement"),
     }, problem)
 
 

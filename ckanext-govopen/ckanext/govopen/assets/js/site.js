@@ -135,4 +135,16 @@
   /* The summary of errors takes the focus, so that it is read first. */
   var summary = document.querySelector("[data-error-summary]");
   if (summary) summary.focus();
+
+  /* An error about one line of a text leads to that line. */
+  each("[data-line]", function (link) {
+    link.addEventListener("click", function (event) {
+      var area = document.getElementById(link.hash.slice(1)), lines = area && area.value.split("\n"), at = link.dataset.line - 1;
+      if (!lines || lines[at] === undefined) return;
+      event.preventDefault();
+      var start = lines.slice(0, at).join("\n").length + (at > 0 ? 1 : 0);
+      area.focus();
+      area.setSelectionRange(start, start + lines[at].length);
+    });
+  });
 })();
