@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-
 DEFAULT_HOME = ".govopen"
 DEFAULT_PORT = 8600
 PORT_NAMES = ("postgres", "redis", "search", "ckan", "service", "stripe")
@@ -135,6 +132,10 @@ def _write_private(file: Path, content: bytes) -> None:
 
 def _keypair(private: Path, public: Path) -> None:
     if not private.exists():
+        # Loaded for the first start alone: the supervisor, which stays, does without its 7 MB.
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
         key = Ed25519PrivateKey.generate()
         _write_private(private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))

@@ -63,7 +63,7 @@ class Part:
     stop_patience_s: float = 6.0
     start_patience_s: float = 60.0
     lifeline: bool = False
-    """Outlives the supervisor on purpose: gets the reading end of a pipe for ``{lifeline}`` in its command."""
+    """Outlives the supervisor on purpose: its input is the reading end of a pipe that the supervisor holds."""
     store: bool = False
     """Stores stop last: others may still be writing."""
 
@@ -101,7 +101,7 @@ def _stores(plan: Plan) -> list[Part]:
         Part(
             "postgres", postgres.command(home, ports["postgres"]),
             {**base_env(home, "postgres"), **STREAMING, "LC_ALL": "C"}, ports["postgres"],
-            probe=lambda: postgres.answers(home, ports["postgres"]),
+            probe=probes.postgres_ok(ports["postgres"], postgres.SUPERUSER),
             account=postgres.run_as(home), before=lambda: _prepare_postgres(home),
             stop_signal=signal.SIGINT, stop_patience_s=30, store=True,
         ),
@@ -153,7 +153,8 @@ def write_redis_conf(home: Home, port: int) -> None:
 def _postgres_setup(plan: Plan) -> Part:
     home, port = plan.home, plan.ports["postgres"]
     return Part(
-        "postgres-setup", needs=("postgres",), once=True, action=lambda: postgres.provision(home, port),
+        "postgres-setup", [sys.executable, "-P", str(SCRIPTS / "postgres_setup.py"), str(home.path), str(port)],
+        base_env(home, "postgres-setup"), needs=("postgres",), once=True,
     )
 
 
@@ -180,6 +181,8 @@ def _setup(plan: Plan) -> list[Part]:
 def ckan_env(plan: Plan, part: str) -> dict[str, str]:
     """CKAN learns everything from its ini; it is told none of the service's addresses or secrets."""
     env = {**base_env(plan.home, part), "CKAN_INI": str(plan.home.ckan_ini)}
+    if sys.version_info < (3, 12):
+        env["SETUPTOOLS_USE_DISTUTILS"] = "stdlib"  # CKAN compares versions with it; setuptools' own is 3 MB more
     spec = find_spec("pylibmagic")
     if spec and spec.origin:
         folder = Path(spec.origin).parent
@@ -283,10 +286,7 @@ def _keeper(plan: Plan) -> Part:
     given = {name: value for name, value in os.environ.items() if name not in ("GOVOPEN_PART", MARK)}
     return Part(
         "keeper",
-        [
-            sys.executable, "-I", "-S", str(SCRIPTS / "keeper.py"), "{lifeline}", str(plan.home.state),
-            *python("ops.stack.main"),
-        ],
+        ["/bin/sh", str(SCRIPTS / "keeper.sh"), str(plan.home.state), *python("ops.stack.main")],
         {**given, MARK: str(plan.home.path), "GOVOPEN_PART": "keeper"}, lifeline=True, stop_patience_s=1,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 from collections.abc import Callable
 
 Probe = Callable[[], bool]
@@ -38,6 +39,22 @@ def redis_ok(port: int, password: str) -> Probe:
                     if not received or b"-" in answer:  # an error, such as -LOADING
                         return False
                 return True
+        except OSError:
+            return False
+
+    return probe
+
+
+def postgres_ok(port: int, role: str) -> Probe:
+    """Whether the server is asked for a password, as ``pg_isready`` has it; while it starts or recovers it refuses."""
+    words = b"user\0" + role.encode() + b"\0database\0" + role.encode() + b"\0\0"
+    greeting = struct.pack("!II", len(words) + 8, 3 << 16) + words
+
+    def probe() -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=PROBE_TIMEOUT_S) as wire:
+                wire.sendall(greeting)
+                return wire.recv(1) == b"R"
         except OSError:
             return False
 

@@ -205,11 +205,11 @@ class Supervisor:
     async def _spawn(self, one: Running) -> asyncio.subprocess.Process:
         part = one.part
         uid, gid = part.account or (None, None)
-        read_end, command = self._lifeline(part)
+        read_end = self._lifeline(part)
         with (self.home.logs / f"{part.name}.log").open("ab") as out:
             process = await asyncio.create_subprocess_exec(
-                *command, env=part.env, cwd="/" if part.account else str(self.home.path),
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=[read_end] if read_end else [],
+                *part.command, env=part.env, cwd="/" if part.account else str(self.home.path),
+                stdin=read_end or subprocess.DEVNULL, stdout=out, stderr=out,
                 preexec_fn=child_setup(os.getpid(), uid, gid, survives=part.lifeline),
             )
         if read_end:
@@ -218,14 +218,14 @@ class Supervisor:
         self._write()
         return process
 
-    def _lifeline(self, part: Part) -> tuple[int | None, list[str]]:
+    def _lifeline(self, part: Part) -> int | None:
         """For a part that watches us: a pipe of which we keep the writing end as long as we live."""
         if not part.lifeline:
-            return None, part.command
+            return None
         if self._writing_end is not None:
             os.close(self._writing_end)
         read_end, self._writing_end = os.pipe()
-        return read_end, [word.replace("{lifeline}", str(read_end)) for word in part.command]
+        return read_end
 
     async def _stop_all(self) -> None:
         """Everything that uses a store first, all at once; then the stores."""

@@ -11,6 +11,10 @@ if sys.platform == "linux":
     # A server's worker must not outlive the server's main process (PR_SET_PDEATHSIG = 1).
     ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
 
+if "pygments" not in sys.modules:
+    # Mako, which CKAN has for its migrations, would bring it along to color pages of errors: 5 MB.
+    sys.modules["mako.ext.pygmentplugin"] = None  # type: ignore[assignment]
+
 import sqlalchemy as sa
 from ckan import model
 from ckan.cli import CKANConfigLoader
