@@ -18,6 +18,10 @@ from authz import Unavailable, prepare_connection
 from ops.delivery.refusals import Busy
 
 LANES = 8
+USUAL = 4
+PATIENCE_S = 0.02
+"""So many connections are enough for pages as they mostly are: more at once only take turns on the processor. A further
+one is opened for who has waited so long, for then those in use read something slow."""
 WAIT_S = 5.0
 READ_S = 30.0
 
@@ -42,10 +46,10 @@ def connector(url: str) -> Connect:
 
 
 class Lanes:
-    """At most ``size`` connections; who comes while all are in use waits for a few seconds."""
+    """At most ``size`` connections, ``usual`` of them without a wait; when all are in use, one waits ``wait_s``."""
 
-    def __init__(self, connect: Connect, size: int = LANES) -> None:
-        self._connect, self._size = connect, size
+    def __init__(self, connect: Connect, size: int = LANES, usual: int = USUAL, wait_s: float = WAIT_S) -> None:
+        self._connect, self._size, self._usual, self._wait_s = connect, size, min(usual, size), wait_s
         self._free: list[asyncpg.Connection] = []
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._open = 0
@@ -81,15 +85,23 @@ class Lanes:
             self._give(connection)
 
     async def _take(self) -> asyncpg.Connection:
+        waited = False
         while True:
             while self._free:
                 connection = self._free.pop()
                 if not connection.is_closed():
                     return connection
                 self._open -= 1
-            if self._open < self._size:
+            if self._open < (self._size if waited else self._usual):
                 return await self._another()
-            given = await self._wait()
+            patient = self._open >= self._size
+            try:
+                given = await self._wait(self._wait_s if patient else PATIENCE_S)
+            except TimeoutError as fault:
+                if patient:
+                    raise Busy(part="delivery") from fault
+                waited = True
+                continue
             if given is not None and not given.is_closed():
                 return given
             if given is not None:
@@ -104,19 +116,18 @@ class Lanes:
             self._wake(None)
             raise
 
-    async def _wait(self) -> asyncpg.Connection | None:
+    async def _wait(self, most_s: float) -> asyncpg.Connection | None:
+        """The connection that is given back first, None when one was lost; raises TimeoutError."""
         waiting: asyncio.Future[asyncpg.Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(most_s):
                 return await waiting
-        except BaseException as fault:
+        except BaseException:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
             elif not waiting.cancelled() and (given := waiting.result()) is not None:
                 self._give(given)  # it came in the very moment in which the wait was given up
-            if isinstance(fault, TimeoutError):
-                raise Busy(part="delivery") from fault
             raise
 
     def _wake(self, connection: asyncpg.Connection | None) -> bool:
