@@ -54,7 +54,7 @@ def postgres_ok(port: int, role: str) -> Probe:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=PROBE_TIMEOUT_S) as wire:
                 wire.sendall(greeting)
-                return wire.recv(1) == b"R"
+                return wire.recv(4096)[:1] == b"R"  # read whole, or closing would be a reset, which the server logs
         except OSError:
             return False
 
