@@ -54,8 +54,10 @@ class DecisionLog:
             await self._flush()
 
     async def _flush(self) -> None:
-        while self._waiting:
-            batch = self._waiting[:BATCH]
+        """Write what is there now; what comes meanwhile is written with others, the next time."""
+        left = len(self._waiting)
+        while left > 0:
+            batch = self._waiting[: min(BATCH, left)]
             try:
                 async with self._pool.acquire(timeout=5) as connection, connection.transaction():
                     await record_decisions(connection, batch)  # type: ignore[arg-type]
@@ -63,3 +65,4 @@ class DecisionLog:
                 log.warning("decisions wait to be written: %s", type(away).__name__)
                 return
             del self._waiting[: len(batch)]
+            left -= len(batch)
