@@ -156,7 +156,7 @@ resource_patch write id={resource} name=x
 resource_search read query=url:zq | query=hash:zq | query=name:zq | query=description:zq | query=name:文件 | query=format:zq
 resource_show read id={resource}
 resource_update write id={resource} name=x url=http://x.example/x
-resource_view_clear write view_types=datatables_view
+resource_view_clear write json={"view_types":["datatables_view"]}
 resource_view_create write resource_id={resource} title=x view_type=datatables_view
 resource_view_delete write id={view}
 resource_view_list read id={resource}

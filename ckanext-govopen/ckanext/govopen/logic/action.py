@@ -30,6 +30,8 @@ ATTRIBUTED = (
     "api_token_create", "api_token_revoke", "resource_delete", "resource_create", "resource_update",
 )
 
+LEAVING = frozenset({"organization_member_delete", "group_member_delete"})
+
 
 def actions() -> dict[str, Callable[..., Any]]:
     """Everything registered with CKAN."""
@@ -108,7 +110,8 @@ def shaped(data_dict: DataDict) -> DataDict:
     for resource in data_dict.get("resources") or []:
         _texts(resource, "govopen_fields")
         for name, value in resource.items():
-            if isinstance(value, list) and value and isinstance(value[0], dict):
+            nested = isinstance(value, list) and value and isinstance(value[0], dict)
+            if nested or (name == "url" and not isinstance(value, str | None)):
                 _refuse_shape("resources", tk._("Must be text"), name)
     return data_dict
 
@@ -149,6 +152,8 @@ def dataset_purge(next_action: Action, context: Context, data_dict: DataDict) ->
 
 def _attributed(name: str) -> Callable[..., Any]:
     def attributed(next_action: Action, context: Context, data_dict: DataDict) -> Any:
+        if name in LEAVING:
+            guards.require_group(data_dict)
         with outbox.acting(context.get("user")):
             return next_action(context, data_dict)
 

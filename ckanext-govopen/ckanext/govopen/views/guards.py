@@ -11,7 +11,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan import model
 from ckan.views.api import _get_request_data
-from ckanext.govopen import figures, sealing
+from ckanext.govopen import figures, sealing, shapes
 from ckanext.govopen.text import unstorable
 from flask import Blueprint, Response, current_app, jsonify, request
 from werkzeug.exceptions import Forbidden, NotFound
@@ -20,8 +20,6 @@ blueprint = Blueprint("govopen_guards", __name__)
 log = logging.getLogger(__name__)
 
 SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])|\x00")
-NAMING = frozenset({"id", "name", "name_or_id", "object_type", "q", "user", "username"})
-"""What is one text in every question to an action, beside every name that ends with ``_id``."""
 ALLOWED_ENDPOINTS = frozenset({"read", "edit", "delete", "search", "new"})
 """Pages about the catalogue entry; whatever else takes a resource id gives out or takes in data."""
 BULK_STATES = ("private", "public")
@@ -51,15 +49,15 @@ def refuse_unstorable() -> Any:
 
 @blueprint.before_app_request
 def refuse_shapes() -> Any:
-    """Answer 409, as CKAN does to what it finds wrong, where an action's id is no text: its queries would crash."""
+    """Answer 409, as CKAN does to what it finds wrong, where its actions would crash on what they are asked with."""
     if request.endpoint != "api.action":
         return None
+    name = str((request.view_args or {}).get("logic_function"))
     try:
-        given = _get_request_data(try_url_params=request.method == "GET")
-    except ValueError:
+        given = _get_request_data(try_url_params=getattr(tk.get_action(name), "side_effect_free", False))
+    except (KeyError, ValueError):
         return None
-    wrong = {name: [tk._("Must be text")] for name, value in given.items()
-             if (name in NAMING or name.endswith("_id")) and not isinstance(value, str | None)}
+    wrong = shapes.wrong(name, given)
     if not wrong:
         return None
     answer = jsonify({"success": False, "error": {"__type": "Validation Error", **wrong}})
