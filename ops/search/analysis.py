@@ -14,8 +14,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import pairwise
+from functools import lru_cache, partial
+from itertools import chain
+from operator import add
 
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
@@ -24,6 +25,7 @@ from ops.search.chinese.folding import lines_of
 from ops.search.chinese.folding import normalize as normalize
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.chinese.synonyms import MAX_WORDS, SYNONYMS
+from ops.search.kept import Kept
 from ops.search.schema import Kind
 
 GRAM = "\x02"
@@ -33,8 +35,8 @@ NGRAM_MIN, NGRAM_MAX = 2, 10
 INITIALS_MAX = 6
 MAX_TERM_BYTES = 32_766
 """Lucene's longest term; a longer one is not indexed."""
-KEPT_RUNS, LONGEST_KEPT = 6_000, 120
-"""Runs of Chinese whose words are remembered, and the characters of the longest."""
+KEPT_RUNS, KEPT_STRETCHES, LONGEST_KEPT = 4_000, 4_000, 40
+"""Runs of one script and stretches of letters or digits that are remembered, and the characters of the longest."""
 
 CJK = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3105-\u312f\u31f0-\u31ff"
@@ -177,26 +179,63 @@ def index_terms(text: str, kind: Kind) -> tuple[list[str], list[str]]:
 
 def run_texts(run: str, kind: Kind) -> tuple[str, str]:
     """A normalized run of one script: its words and its sequence, each joined by spaces."""
+    return RUN_TEXTS[kind][run]
+
+
+def _run_texts(run: str, kind: Kind) -> tuple[str, str]:
     if _IS_CJK.match(run):
-        return _cjk_run(run) if len(run) <= LONGEST_KEPT else _cjk_texts(run)
+        return _cjk_run[run]
+    if len(run) <= MAX_TERM_BYTES // 4:
+        return ascii_texts(run, kind) if run.isascii() else _latin_texts(*_latin(run, kind))
     parts, joined = _latin(run, kind)
-    if len(run) > MAX_TERM_BYTES // 4:
-        joined = tuple(term for term in joined if len(term.encode()) <= MAX_TERM_BYTES)
-        words = [term for term in parts if len(term.encode()) <= MAX_TERM_BYTES]
-        parts = tuple(term if len(term.encode()) <= MAX_TERM_BYTES else GRAM for term in parts)
-        return " ".join((*words, *joined)), " ".join(parts)
+    joined = tuple(term for term in joined if len(term.encode()) <= MAX_TERM_BYTES)
+    words = [term for term in parts if len(term.encode()) <= MAX_TERM_BYTES]
+    parts = tuple(term if len(term.encode()) <= MAX_TERM_BYTES else GRAM for term in parts)
+    return " ".join((*words, *joined)), " ".join(parts)
+
+
+def _latin_texts(parts: Sequence[str], joined: Sequence[str]) -> tuple[str, str]:
     sequence = " ".join(parts)
     return (f"{sequence} {' '.join(joined)}" if joined else sequence), sequence
 
 
+_STRETCHES = re.compile("[A-Za-z](?:[^0-9]*[A-Za-z])?|[0-9](?:[^A-Za-z]*[0-9])?")
+_DIGITS = re.compile("[0-9]+")
+
+
+def ascii_texts(word: str, kind: Kind) -> tuple[str, str]:
+    """What ``_latin`` makes of a word, by its stretches of letters and of digits: they occur again and again."""
+    known = _STRETCH[kind]
+    found = [known[one] for one in _STRETCHES.findall(word[:-2] if word.endswith(("'s", "'S")) else word)]
+    if len(found) == 1:
+        parts, joined = found[0]
+        return (f"{parts} {joined}" if joined else parts), parts
+    return _latin_texts([parts for parts, _ in found if parts], [joined for _, joined in found if joined])
+
+
+def _stretch(stretch: str, kind: Kind) -> tuple[str, str]:
+    """Its parts, and the word that they make together when they are several."""
+    if stretch.isdigit():
+        return stretch, ""
+    if stretch[0] < ":":
+        parts = _DIGITS.findall(stretch)
+        return " ".join(parts), "".join(parts)
+    stemmed = kind is Kind.TEXT
+    parts = (_CASED if stemmed else _PLAIN).findall(stretch)
+    finished = " ".join([part for part in [_finish(part, stemmed) for part in parts] if part])
+    return finished, _finish("".join(parts), stemmed) if len(parts) > 1 else ""
+
+
 def _cjk_texts(run: str) -> tuple[str, str]:
-    chars = GRAM + _BETWEEN.join(run)
-    pairs = "".join([f"{GRAM}{left}{right} " for left, right in pairwise(run)])
-    return f"{' '.join(LEXICON.cut_for_search(run))} {chars}", f"{pairs}{GRAM}{run[-1]}"
+    pairs = _BETWEEN.join(map(add, run, chain(run[1:], ("",))))
+    return f"{' '.join(LEXICON.cut_for_search(run))} {GRAM}{_BETWEEN.join(run)}", GRAM + pairs
 
 
-_cjk_run = lru_cache(maxsize=KEPT_RUNS)(_cjk_texts)
+_TEXTS = (Kind.TEXT, Kind.TEXT_GENERAL)
+_cjk_run = Kept(_cjk_texts, KEPT_RUNS, LONGEST_KEPT)
 """A run that was cut is not cut anew for another type of text or beside other script."""
+RUN_TEXTS = {kind: Kept(partial(_run_texts, kind=kind), KEPT_RUNS, LONGEST_KEPT) for kind in _TEXTS}
+_STRETCH = {kind: Kept(partial(_stretch, kind=kind), KEPT_STRETCHES, LONGEST_KEPT) for kind in _TEXTS}
 
 
 def gram_text(text: str) -> str:

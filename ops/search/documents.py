@@ -13,8 +13,8 @@ from ops.search import analysis
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.dates import format_date, parse_date, to_millis
 from ops.search.errors import SearchFault
-from ops.search.fields import INITIALS, KEY, PINYIN, clean_name, fits
-from ops.search.postings import Postings, plan_of
+from ops.search.fields import INITIALS, KEY, PINYIN, fits
+from ops.search.postings import PLANS, Postings
 from ops.search.schema import UNIQUE_KEY, Kind, field_of
 from ops.search.store import BIG_FIELDS, Row, pack, pack_bigs
 
@@ -51,30 +51,31 @@ def prepare(source: Any, now: datetime) -> Prepared:
     """Check a document and make both its forms. ``indexed_ts`` is filled in as the schema says."""
     if not isinstance(source, dict):
         raise SearchFault("A document must be a JSON object")
-    document = {name: value for name, value in source.items() if value is not None}
     for name in REQUIRED:
-        if not document.get(name):
+        if not source.get(name):
             raise SearchFault(f"Document is missing mandatory field: {name}")
-    key = document[UNIQUE_KEY]
+    key = source[UNIQUE_KEY]
     if not isinstance(key, str) or not fits(key):
         raise SearchFault(f"{UNIQUE_KEY} must be a short string")
+    document: dict[str, Any] = {}
+    for name, value in source.items():
+        if value is not None:
+            plan = PLANS[name]
+            if not plan.clean:
+                raise SearchFault("A field name is empty or holds a control character")
+            document[name] = _canonical(key, name, value, now) if plan.checked else value
     document.setdefault("indexed_ts", format_date(to_millis(now)))
     big = pack_bigs(document.pop(BIG_FIELDS[0], None), document.pop(BIG_FIELDS[1], None))
-    for name, value in document.items():
-        if not clean_name(name):
-            raise SearchFault("A field name is empty or holds a control character")
-        if plan_of(name).checked:
-            document[name] = _canonical(document, name, value, now)
     try:
         return Prepared(Row(key, pack(orjson.dumps(document)) or b"", big), to_index(document, now))
     except (TypeError, orjson.JSONEncodeError) as error:
         raise SearchFault(f"The document cannot be stored: {error}") from error
 
 
-def _canonical(document: dict[str, Any], name: str, value: Any, now: datetime) -> Any:
+def _canonical(key: str, name: str, value: Any, now: datetime) -> Any:
     """Dates and whole numbers in one spelling; a text that is neither is refused, as Solr does."""
     values = texts(name, value)
-    where = f"ERROR: [doc={document[UNIQUE_KEY]}] Error adding field '{name}'"
+    where = f"ERROR: [doc={key}] Error adding field '{name}'"
     if len(values) > 1:
         raise SearchFault(f"{where}: multiple values encountered for non multiValued field")
     if not values:
@@ -94,15 +95,20 @@ def to_index(head: dict[str, Any], now: datetime) -> Document:
     columns: list[tuple[str, int]] = []
     sorts: list[tuple[str, str]] = []
     for name, value in head.items():
-        values = texts(name, value)
-        if not values:
-            continue
-        plan = plan_of(name)
-        postings.add(plan, values)
-        if plan.sort is not None and fits(values[0]):
-            sorts.append((plan.sort, values[0]))
+        plan = PLANS[name]
+        if type(value) is str:
+            first = value
+            postings.add(plan, value)
+        else:
+            values = texts(name, value)
+            if not values:
+                continue
+            first = values[0]
+            postings.add_all(plan, values)
+        if plan.sort is not None and fits(first):
+            sorts.append((plan.sort, first))
         elif plan.date or plan.number:
-            columns.append((name, parse_date(values[0], now) if plan.date else int(values[0])))
+            columns.append((name, parse_date(first, now) if plan.date else int(first)))
     document = postings.document()
     document.add_text(KEY, head[UNIQUE_KEY])
     for name, text in sorts:

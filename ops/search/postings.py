@@ -8,7 +8,7 @@ either, and a query finds both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,22 +23,26 @@ from ops.search.fields import (
     EXACT,
     SEP,
     SORT_TEXT,
+    clean_name,
     fits,
     is_counted,
     place_of,
     sequence_of,
 )
+from ops.search.kept import Kept
 from ops.search.schema import Kind, copies_of, field_of
 
-GAP = PreTokenizedString("\x04", [Token("\x04", 97, 0, 1)])
+GAP = PreTokenizedString("", [Token("\x04", 97, 0, 0)])
 """Stands between two values: the next one begins 100 positions on, as in Solr, so that no phrase runs into it."""
-KEPT_RUNS, KEPT_VALUES = 12_000, 6_000
+KEPT_PLANS, LONGEST_NAME = 2_000, 200
+KEPT_VALUES, LONGEST_VALUE = 6_000, 60
+"""Values of fields, and the characters of the longest, whose terms are remembered."""
 KEPT_LATELY = 64
 """Long texts: for the fields that one document copies them to."""
-LONGEST_RUN, LONGEST_VALUE = 120, 60
-"""Characters of texts that are remembered."""
 SHORT = analysis.MAX_TERM_BYTES // 4
 _RUNS = re.compile(f"[{analysis.CJK}]+|[^{analysis.CJK}\\s]+")
+_ALIKE = re.compile(f"[{analysis.CJK}\u3000-\u303f\\x00-@\\[-`{{-\\x7f]*")
+"""A text without letters but Chinese ones has the same terms in all types of text."""
 
 Cut = tuple[str, str]
 """The words and the sequence of a text, each joined by spaces."""
@@ -53,9 +57,11 @@ class Target:
     prefix: str
     marker: str
     """The term that says that a document has the field."""
+    seq: str
+    """The tantivy field that keeps the order of its terms."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """What becomes of the values of a source field."""
 
@@ -70,14 +76,16 @@ class Plan:
     number: bool
     counted: str | None
     """The field's name when its values have a column."""
+    clean: bool
+    """Can its name be told from other fields' terms?"""
 
 
 @lru_cache(maxsize=4096)
 def _target(name: str) -> Target:
-    return Target(field_of(name).kind, *place_of(name), SEP + name)
+    place, prefix = place_of(name)
+    return Target(field_of(name).kind, place, prefix, SEP + name, sequence_of(place))
 
 
-@lru_cache(maxsize=4096)
 def plan_of(name: str) -> Plan:
     kind = field_of(name).kind
     names = [*([name] if kind.is_text else []), *copies_of(name)]
@@ -87,48 +95,55 @@ def plan_of(name: str) -> Plan:
         tuple(_target(target) for target in names), exact, SEP + name,
         sort=SORT_TEXT.get(name) if name != "title" else None,
         checked=kind in (Kind.DATE, Kind.INT), date=column and kind is Kind.DATE, number=column and kind is Kind.INT,
-        counted=name if is_counted(name) else None,
+        counted=name if is_counted(name) else None, clean=clean_name(name),
     )
 
 
-_run = lru_cache(KEPT_RUNS)(analysis.run_texts)
+PLANS = Kept(plan_of, KEPT_PLANS, LONGEST_NAME)
 
 
 def _cut(text: str, kind: Kind) -> Cut:
-    runs = text.split() if text.isascii() else _RUNS.findall(normalize(text))
-    if len(runs) == 1:
-        run = runs[0]
-        return _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
-    words: list[str] = []
-    sequence: list[str] = []
-    for run in runs:
-        found, ordered = _run(run, kind) if len(run) <= LONGEST_RUN else analysis.run_texts(run, kind)
-        if found:
-            words.append(found)
-        if ordered:
-            sequence.append(ordered)
-    return " ".join(words), " ".join(sequence)
-
-
-_value, _lately = lru_cache(KEPT_VALUES)(_cut), lru_cache(KEPT_LATELY)(_cut)
-
-
-def cut(text: str, kind: Kind) -> Cut:
     """One value as its words and as its sequence."""
-    return _value(text, kind) if len(text) <= LONGEST_VALUE else _lately(text, kind)
+    if text.isascii():
+        runs = text.split()
+        if len(runs) == 1 and len(text) < SHORT:
+            return analysis.ascii_texts(runs[0], kind)
+    else:
+        plain = normalize(text)
+        if kind is not Kind.TEXT and _ALIKE.fullmatch(plain):
+            return _lately(text, Kind.TEXT)
+        runs = _RUNS.findall(plain)
+    known = analysis.RUN_TEXTS[kind]
+    if len(runs) == 1:
+        return known[runs[0]]
+    found = [known[run] for run in runs]
+    return " ".join([words for words, _ in found if words]), " ".join([sequence for _, sequence in found if sequence])
 
 
-def _marked(text: str, target: Target) -> Cut:
-    """One value for a field that shares its place with others: each term with the field's name."""
-    found, ordered = cut(text, target.kind)
-    between = " " + target.prefix
-    return (
-        target.prefix + found.replace(" ", between) if found else "",
-        target.prefix + ordered.replace(" ", between) if ordered else "",
-    )
+_lately = lru_cache(KEPT_LATELY)(_cut)
 
 
-_marked_value = lru_cache(KEPT_VALUES)(_marked)
+def _made(value: tuple[Plan, str]) -> tuple[Cut, ...]:
+    """What each text field has of a value; of n-grams the text that they are cut from."""
+    plan, text = value
+    found: list[Cut] = []
+    for target in plan.targets:
+        kind, prefix = target.kind, target.prefix
+        if kind is Kind.NGRAM:
+            found.append((analysis.gram_text(text), ""))
+            continue
+        words, sequence = cut = _lately(text, kind)
+        if prefix:  # the field shares its place with others: each term has the field's name
+            between = " " + prefix
+            cut = (
+                prefix + words.replace(" ", between) if words else "",
+                prefix + sequence.replace(" ", between) if sequence else "",
+            )
+        found.append(cut)
+    return tuple(found)
+
+
+_VALUES = Kept(_made, KEPT_VALUES, longest=2)
 
 
 class Postings:
@@ -136,69 +151,75 @@ class Postings:
 
     def __init__(self) -> None:
         self._exact: list[str] = []
-        self._counted: dict[str, list[str]] = {}
-        self._values: dict[Target, dict[str, None]] = {}
-        """A text that a field holds more than once counts once."""
+        self._counted: dict[str, str | list[str]] = {}
+        self._values: dict[Target, dict[str, Cut]] = {}
+        """By text: one that a field holds more than once counts once."""
 
-    def add(self, plan: Plan, values: Sequence[str]) -> None:
-        if plan.exact is not None:
+    def add(self, plan: Plan, text: str) -> None:
+        """The one value of a field."""
+        exact, prefix = self._exact, plan.exact
+        if prefix is not None:
+            exact.append(plan.marker)
+            term = prefix + text
+            if len(term) < SHORT or fits(term):
+                exact.append(term)
+                if plan.counted is not None:
+                    self._counted[plan.counted] = COUNTED_MARK + text
+        if plan.targets:
+            self._cut(plan, text)
+
+    def add_all(self, plan: Plan, values: Sequence[str]) -> None:
+        """Several values of a field."""
+        values = list(dict.fromkeys(values))
+        prefix = plan.exact
+        if prefix is not None:
             self._exact.append(plan.marker)
-            prefix = plan.exact
-            if len(values) == 1:
-                term = prefix + values[0]
-                if len(term) < SHORT or fits(term):
-                    self._exact.append(term)
-                    if plan.counted is not None:
-                        self._counted[plan.counted] = [COUNTED_MARK + values[0]]
-            else:
-                values = list(dict.fromkeys(values))
-                kept = [text for text in values if len(prefix) + len(text) < SHORT or fits(prefix + text)]
-                self._exact += [prefix + text for text in kept]
-                if plan.counted is not None and kept:
-                    self._counted[plan.counted] = [COUNTED_MARK + text for text in kept]
-        for target in plan.targets:
-            found = self._values.get(target)
-            if found is None:
-                self._values[target] = dict.fromkeys(values)
+            kept = [text for text in values if len(prefix) + len(text) < SHORT or fits(prefix + text)]
+            self._exact += [prefix + text for text in kept]
+            if plan.counted is not None and kept:
+                self._counted[plan.counted] = [COUNTED_MARK + text for text in kept]
+        if plan.targets:
+            for text in values:
+                self._cut(plan, text)
+
+    def _cut(self, plan: Plan, text: str) -> None:
+        value = plan, text
+        made = _VALUES[value] if len(text) <= LONGEST_VALUE else _made(value)
+        for target, cut in zip(plan.targets, made, strict=True):
+            held = self._values.get(target)
+            if held is None:
+                self._values[target] = {text: cut}
                 self._exact.append(target.marker)
             else:
-                for text in values:
-                    found[text] = None
+                held[text] = cut
 
     def document(self) -> Document:
-        places: dict[str, tuple[list[str], list[list[str]]]] = {}
-        grams: list[tuple[str, str]] = []
+        places: dict[str, tuple[Target, list[str], list[list[str]]]] = {}
+        document = Document(**{EXACT: self._exact})
+        document.add_json(COUNTED, self._counted)
+        add_text = document.add_text
         for target, values in self._values.items():
             if target.kind is Kind.NGRAM:
-                grams += [(target.place, analysis.gram_text(value)) for value in values]
+                for text, _ in values.values():
+                    add_text(target.place, text)
                 continue
             into = places.get(target.place)
             if into is None:
-                into = places[target.place] = ([], [[]])
-            _collect(target, values, *into)
-        document = Document(**{EXACT: self._exact})
-        document.add_json(COUNTED, self._counted)
-        for place, (words, spans) in places.items():
-            document.add_text(place, " ".join(words))
-            into_sequence = sequence_of(place)
+                into = places[target.place] = (target, [], [[]])
+            _collect(target, values, into[1], into[2])
+        for place, (target, words, spans) in places.items():
+            add_text(place, " ".join(words))
             for at, span in enumerate(spans):
                 if at:
-                    document.add_pre_tokenized_text(into_sequence, GAP)
-                document.add_text(into_sequence, " ".join(span))
-        for place, text in grams:
-            document.add_text(place, text)
+                    document.add_pre_tokenized_text(target.seq, GAP)
+                add_text(target.seq, span[0] if len(span) == 1 else " ".join(span))
         return document
 
 
-def _collect(target: Target, values: Iterable[str], words: list[str], spans: list[list[str]]) -> None:
+def _collect(target: Target, values: dict[str, Cut], words: list[str], spans: list[list[str]]) -> None:
     """Terms of a field's values; each value is a span of its own where a phrase could run from one into the next."""
-    kind, marked = target.kind, bool(target.prefix)
-    apart = not marked
-    for value in values:
-        if len(value) <= LONGEST_VALUE:
-            found, ordered = _marked_value(value, target) if marked else _value(value, kind)
-        else:
-            found, ordered = _marked(value, target) if marked else _lately(value, kind)
+    apart = not target.prefix
+    for found, ordered in values.values():
         if found:
             words.append(found)
         if ordered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
@@ -27,7 +28,17 @@ def simplify(text: str) -> str:
 
 def normalize(text: str) -> str:
     """Full-width letters, digits and compatibility forms become plain, traditional characters simplified."""
-    return text if text.isascii() else simplify(unicodedata.normalize("NFKC", text))
+    if text.isascii():
+        return text
+    return _lately(text) if len(text) <= 1000 else _plain(text)
+
+
+def _plain(text: str) -> str:
+    return simplify(unicodedata.normalize("NFKC", text))
+
+
+_lately = lru_cache(maxsize=128)(_plain)
+"""Of a document's text it is asked for its words, its learned terms, its n-grams and its reading."""
 
 
 def with_offsets(text: str) -> tuple[str, Sequence[int]]:

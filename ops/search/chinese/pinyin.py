@@ -14,7 +14,6 @@ from ops.search.chinese.folding import lines_of, normalize
 MAX_TYPED = 64
 """Longer texts are not taken for pinyin."""
 MAX_CUTS = 8
-_PHRASE_MAX = 4
 
 
 def _load() -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
@@ -26,7 +25,11 @@ def _load() -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
 
 
 _READINGS, _PHRASES = _load()
-_PHRASE_HEADS = frozenset(word[0] for word in _PHRASES)
+_HEADS = frozenset(word[0] for word in _PHRASES)
+_BY_START: dict[str, list[str]] = {}
+"""Phrases by their first two characters, longest first."""
+for _word in sorted(_PHRASES, key=len, reverse=True):
+    _BY_START.setdefault(_word[:2], []).append(_word)
 _VOWELS = frozenset("aeiouv")
 SYLLABLES = frozenset(
     one for one in {*_READINGS.values(), *(part for parts in _PHRASES.values() for part in parts)} if _VOWELS & set(one)
@@ -39,17 +42,14 @@ _TYPED = re.compile(r"^[a-z']+$")
 def readings(text: str) -> tuple[str, ...]:
     """The reading of each character of a normalized text; a character without one stands for itself."""
     found = [_READINGS.get(char, char) for char in text]
-    at = 0 if not _PHRASE_HEADS.isdisjoint(text) else len(text)
-    while at < len(text):
-        step = 1
-        if text[at] in _PHRASE_HEADS:
-            for size in range(min(_PHRASE_MAX, len(text) - at), 1, -1):
-                phrase = _PHRASES.get(text[at : at + size])
-                if phrase is not None:
-                    found[at : at + size] = phrase
-                    step = size
+    upto = 0
+    for at, char in enumerate(text):
+        if char in _HEADS and at >= upto:
+            for phrase in _BY_START.get(text[at : at + 2], ()):
+                if text.startswith(phrase, at):
+                    upto = at + len(phrase)
+                    found[at:upto] = _PHRASES[phrase]
                     break
-        at += step
     return tuple(found)
 
 
