@@ -12,6 +12,7 @@ import pytest
 from ckan import model
 from ckanext.govopen import codes
 from ckanext.govopen import vocabularies as lists
+from ckanext.govopen.helpers.entry_form import govopen_entry_errors
 from ckanext.govopen.model import CatalogCode
 from ckanext.govopen.testing import USCC, conditional, dataset_dict
 
@@ -198,3 +199,8 @@ def test_every_code_has_both_labels_and_occurs_once() -> None:
         assert all(term.zh and term.en for term in lists.terms(name))
     assert len(lists.terms("domain")) == 22
     assert [term.code for term in lists.terms("update_cycle") if term.code] == list("123456789")
+
+
+def test_errors_of_an_entry_stand_in_the_order_of_its_form(with_request_context: Any) -> None:
+    wrong = {"update_cycle": ["x"], "category": ["x"], "unheard_of": ["x"], "title": ["x"], "tags": [{"name": ["x"]}]}
+    assert list(govopen_entry_errors(wrong)) == ["title", "category", "tag_string", "update_cycle", "unheard_of"]

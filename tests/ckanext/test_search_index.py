@@ -221,6 +221,12 @@ def test_snippets_are_text_with_our_marks_only() -> None:
     assert shown == "a &lt;b&gt; <mark>&lt;img src=x&gt;</mark> &lt;script&gt;1&lt;/script&gt; &amp;lt;"
 
 
+def test_of_a_list_of_fields_those_with_a_hit_are_told() -> None:
+    given = "\ue000region\ue001_code; 抄表日期; a &amp; \ue000b\ue001; read_on"
+    assert [str(one) for one in search_service.hits(given)] == [
+        "<mark>region</mark>_code", "a &amp; <mark>b</mark>"]
+
+
 def test_one_opinion_a_person_changeable_and_withdrawn(act: Any, people: Any) -> None:
     made = act("editor", "package_create", **dataset_dict(people["org"]["id"]))
     assert act(None, "govopen_rating_show", id=made["name"]) == {

@@ -91,6 +91,12 @@ def test_a_whole_search_by_keyboard(open_page: OpenPage, language: str) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/dataset/?q=*")
     expect(page.locator(".go-results mark").first).to_be_visible()
+    skip = page.locator(".go-skip--here")
+    walk_to(page, skip)
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("#sort")).to_be_focused()
     filter_link = page.locator("section[aria-labelledby='facet-govopen_open_attribute'] a").first
     walk_to(page, filter_link)
     page.keyboard.press("Enter")

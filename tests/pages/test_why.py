@@ -110,7 +110,8 @@ def test_policies_are_changed_by_two_persons(sit: Sit, office: Office, granted: 
     version = page.url.rsplit("/", 1)[1]
     page = sit("li", f"/staff/policies/{version}")
     expect(page.locator("main")).to_contain_text("将带来的变化")
-    expect(page.locator("main")).to_contain_text("price:look")
+    expect(page.locator(".go-diff--add")).to_contain_text("price:look")
+    expect(page.locator("h1")).to_contain_text("策略版本")
     look(page, "policy")
     page = sit("li", f"/staff/policies/{version}")
     page.fill("#field-reason", "同意")

@@ -149,7 +149,7 @@ def _card(
     card["title_marked"] = search_service.marked(title[0]) if title else govopen_highlight(card["title"], question.q)
     card["notes_marked"] = _excerpt(notes[0], card["notes"]) if notes else govopen_highlight(card["notes"], question.q)
     card["hits"] = govopen_field_hits(card["field_titles"], question.q) or [
-        search_service.marked(snippet.strip("; ")) for snippet in snippets.get("extras_items", [])]
+        field for snippet in snippets.get("extras_items", []) for field in search_service.hits(snippet)]
     return card
 
 

@@ -113,7 +113,11 @@ def suggest(text: str, wanted: str) -> list[dict[str, Any]] | None:
 
 def segments(snippet: str) -> list[tuple[str, bool]]:
     """A snippet as plain texts, each with whether it is a hit; whatever else was in it is text."""
-    plain, pieces = html.unescape(snippet), []
+    return _pieces(html.unescape(snippet))
+
+
+def _pieces(plain: str) -> list[tuple[str, bool]]:
+    pieces = []
     for at, part in enumerate(plain.replace(CLOSE, OPEN).split(OPEN)):
         if part:
             pieces.append((part, at % 2 == 1))
@@ -122,8 +126,16 @@ def segments(snippet: str) -> list[tuple[str, bool]]:
 
 def marked(snippet: str) -> Markup:
     """A snippet for the page: escaped, with our marks and no other element."""
-    return Markup("").join(Markup("<mark>{}</mark>").format(text) if hit else escape(text)
-                           for text, hit in segments(snippet))
+    return _markup(segments(snippet))
+
+
+def hits(snippet: str) -> list[Markup]:
+    """Of a snippet that lists fields, ``a; b; c``, those with a hit."""
+    return [_markup(_pieces(field.strip())) for field in html.unescape(snippet).split(";") if OPEN in field]
+
+
+def _markup(pieces: list[tuple[str, bool]]) -> Markup:
+    return Markup("").join(Markup("<mark>{}</mark>").format(text) if hit else escape(text) for text, hit in pieces)
 
 
 def _ask(path: str, parameters: list[tuple[str, Any]], method: str = "POST") -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ def govopen_entry_labels() -> dict[str, str]:
 
 
 def govopen_entry_errors(errors: Any) -> dict[str, list[str]]:
-    """CKAN's errors as {field: sentences}; those of tables are gathered under ``resources``."""
+    """CKAN's errors as {field: sentences} in the form's order; those of tables are gathered under ``resources``."""
     told: dict[str, list[str]] = {}
     for name, found in (errors or {}).items():
         if name in ("__type", "code"):
@@ -55,7 +55,8 @@ def govopen_entry_errors(errors: Any) -> dict[str, list[str]]:
         sentences = list(dict.fromkeys(_sentences(found)))
         if sentences:
             told.setdefault(place, []).extend(sentences)
-    return told
+    order = {name: at for at, name in enumerate(govopen_entry_labels())}
+    return dict(sorted(told.items(), key=lambda one: order.get(one[0], len(order))))
 
 
 def _sentences(found: Any) -> list[str]:
