@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from ops.search import memory
 from ops.search.access import read_password
 from ops.search.app import build_search_app
 from ops.search.chinese.lexicon import add_terms
@@ -53,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SearchFault as fault:
         print(fault.message, file=sys.stderr)
         return 1
+    memory.keep_pieces()
     gc.freeze()
     gc.set_threshold(*COLLECT)
     uvicorn.run(

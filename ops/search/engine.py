@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ops.search import health
+from ops.search import health, memory
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.errors import SearchFault
 from ops.search.fields import SEQUENCE
@@ -44,6 +44,8 @@ SLICE = 200
 """Documents that are caught up with between two looks for requests."""
 AT_ONCE = 1000
 """Documents that are caught up with before the first request."""
+BULK = 1000
+"""After so many documents what they needed of memory is let go of, once no more come."""
 
 
 def utc_now() -> datetime:
@@ -104,6 +106,7 @@ class Engine:
         self._snapshot: Snapshot | None = None
         self._full = False
         self._tidied = time.monotonic()
+        self._trimmed = self.current.sequence
         self._ended: list[tuple[float, int]] = []
         self._queue: queue.Queue[_Job | None] = queue.Queue()
         while self.current.gap is not None and self.current.gap.total <= AT_ONCE:
@@ -173,6 +176,9 @@ class Engine:
                 self._guarded(self._close_gaps)
             if not jobs or time.monotonic() - self._tidied > TIDY_S:
                 self._guarded(self._tidy)
+            if not jobs and abs(self.current.sequence - self._trimmed) >= BULK and not self.current.uncommitted:
+                self._trimmed = self.current.sequence
+                memory.let_go()
         self._guarded(self._finish)
 
     def _gaps(self) -> list[Generation]:
