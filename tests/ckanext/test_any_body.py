@@ -148,6 +148,7 @@ def test_what_is_wrong_is_told_as_ckan_tells_it(app: Any, places: dict[str, str]
     for name, body, error in (
         ("user_invite", {}, {"email": ["请填写"], "group_id": ["请填写"], "role": ["请填写"]}),
         ("tag_search", {"query": 5}, {"query": ["应为文本或文本列表"]}),
+        ("resource_create_default_resource_views", {"resource": {}}, {"resource": ["应为带有 package_id 的资源"]}),
         ("task_status_update_many", {"data": [{"value": "x"}, {"value": None}]}, {"data": [{}, {"value": ["请填写"]}]}),
     ):
         answer = app.post(f"/api/3/action/{name}", json=body, headers=headers_of(None), status=None)

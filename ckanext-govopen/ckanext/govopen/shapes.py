@@ -83,6 +83,10 @@ SHAPES: Mapping[str, Shape] = {
         N_("Must be true or false"),
     ),
     "object": Shape(lambda value: isinstance(value, dict), N_("Must be an object")),
+    "resource": Shape(
+        lambda value: isinstance(value, dict) and isinstance(value.get("package_id"), str),
+        N_("Must be a resource with its package_id"),
+    ),
     "objects": Shape(
         lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
         N_("Must be a list of objects"),
@@ -129,7 +133,7 @@ package_search: facet.mincount=whole fl=text|texts fq_list?=text|texts rows=numb
 package_search: include_deleted=truth include_drafts=truth include_private=truth use_default_schema=truth
 package_show: include_plugin_data=truth use_default_schema=truth
 resource_create resource_patch resource_update: url=text
-resource_create_default_resource_views: resource!=object
+resource_create_default_resource_views: resource!=resource
 resource_view_clear: view_types=texts
 tag_list: query=text
 tag_search: query=text|texts
