@@ -176,6 +176,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     async def _away(request: Request, error: OSError) -> JSONResponse:
+        if error.filename is not None:  # a file, and no connection: a fault of our own
+            log.error("a file cannot be used", exc_info=error, extra={"request_id": request.state.request_id})
+            return problem(request, Crash(request_id=request.state.request_id))
         log.exception("a part is away", extra={"request_id": request.state.request_id})
         return problem(request, Unavailable(part="PostgreSQL"))
 

@@ -1,6 +1,9 @@
 """The app answers, refuses strangers with problems, and keeps its promises about errors."""
 
 import httpx
+import pytest
+
+from authz import Runtime
 
 
 async def test_health_tells_the_time_of_the_runtime(client: httpx.AsyncClient) -> None:
@@ -42,3 +45,18 @@ async def test_a_body_that_nests_without_end_is_refused(client: httpx.AsyncClien
         headers={**token_for("wang"), "Content-Type": "application/json"},
     )
     assert answer.status_code in (400, 422)
+
+
+@pytest.mark.parametrize(("fault", "status"), [
+    (FileNotFoundError(2, "No such file", "/srv/secret/list.json"), 500), (ConnectionRefusedError(111, "refused"), 503),
+])
+async def test_only_a_lost_connection_is_told_as_a_part_that_is_away(
+    client: httpx.AsyncClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, fault: OSError, status: int
+) -> None:
+    def broken() -> None:
+        raise fault
+
+    monkeypatch.setattr(runtime.clock, "now", broken)
+    answer = await client.get("/v1/health")
+    assert answer.status_code == status
+    assert "secret" not in answer.text
