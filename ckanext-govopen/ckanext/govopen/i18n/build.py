@@ -9,6 +9,7 @@ texts that our pages show; it may do so again where CKAN has them already.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def build() -> int:
     for folder in locales():
         merged, _ = merge(folder)
         target = folder / f"{DOMAIN}.mo"
-        draft = target.with_suffix(".tmp")
+        draft = target.with_suffix(f".{os.getpid()}.tmp")  # two may build at once
         merged.save_as_mofile(str(draft))
         draft.replace(target)
         count += len(merged)
