@@ -46,10 +46,15 @@ def connector(url: str) -> Connect:
 
 
 class Lanes:
-    """At most ``size`` connections, ``usual`` of them without a wait; when all are in use, one waits ``wait_s``."""
+    """At most ``size`` connections, those beyond ``usual`` for who waited ``patience_s``; nobody waits for one longer
+    than ``wait_s``."""
 
-    def __init__(self, connect: Connect, size: int = LANES, usual: int = USUAL, wait_s: float = WAIT_S) -> None:
-        self._connect, self._size, self._usual, self._wait_s = connect, size, min(usual, size), wait_s
+    def __init__(
+        self, connect: Connect, size: int = LANES, usual: int = USUAL, *,
+        patience_s: float = PATIENCE_S, wait_s: float = WAIT_S,
+    ) -> None:
+        self._connect, self._size, self._usual = connect, size, min(usual, size)
+        self._patience_s, self._wait_s = patience_s, wait_s
         self._free: list[asyncpg.Connection] = []
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._open = 0
@@ -96,7 +101,7 @@ class Lanes:
                 return await self._another()
             patient = self._open >= self._size
             try:
-                given = await self._wait(self._wait_s if patient else PATIENCE_S)
+                given = await self._wait(self._wait_s if patient else self._patience_s)
             except TimeoutError as fault:
                 if patient:
                     raise Busy(part="delivery") from fault
