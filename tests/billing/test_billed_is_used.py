@@ -128,11 +128,11 @@ class World:
             **one.document, "id": new_id("cor"), "type": CANCELLED if cancel else CORRECTED, "time": at.isoformat(),
             "data": data,
         }
-        (answer, again) = [(await self._send([document]))[0] for _ in range(2)]
-        if not isinstance(answer, str):  # its event has not come yet: nothing is recorded, the sender comes again
+        (answer,) = await self._send([document])
+        if not isinstance(answer, str):  # its event has not come yet, and may come now: not sent again
             assert answer.code == "usage_event_unknown"
             return
-        assert (answer, again) == ("recorded", "duplicate")
+        assert (answer, await self._send([document])) == ("recorded", ["duplicate"])
         if cancel:
             one.cancelled, one.rows = True, 0
         elif not one.cancelled and (one.fixed_at is None or at > one.fixed_at):
