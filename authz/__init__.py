@@ -6,6 +6,7 @@ Bound by name before CKAN can shadow it: see ``ops/decisions``. Other packages u
 from authz import authzen, objects, obligations, versions
 from authz.decision import Decision, DecisionIsNotBoolean, DecisionRequest, Denied, Effect, Obligations
 from authz.decision_log import record_decision, record_decisions
+from authz.foundation import arrays
 from authz.foundation.clock import BEIJING, Clock, FixedClock, ShiftedClock, SystemClock, beijing_date
 from authz.foundation.errors import (
     Conflict,
@@ -81,7 +82,8 @@ __all__ = [
     "ObligationUnfulfillable", "Obligations", "OpenAttribute", "OperatorConflict", "OptionalCallDep",
     "PublishGateRefused", "PurposeClass", "QuotaTerms", "Reason", "Refusal", "Role", "RoleAssignment", "RowFilter",
     "Runtime", "RuntimeDep", "Scan", "SelfDecision", "Settings", "ShiftedClock", "SystemClock", "TokenInvalid",
-    "TooLarge", "TransitionRefused", "Unavailable", "VersionConflict", "assign_role", "assignments", "authzen",
+    "TooLarge", "TransitionRefused", "Unavailable", "VersionConflict", "arrays", "assign_role", "assignments",
+    "authzen",
     "beijing_date", "call_of", "compile_select", "current_call", "current_runtime", "decide", "decide_async", "denial",
     "end_role", "may", "new_id", "objects", "obligations", "once", "open_pool", "operator_apart", "optional_call",
     "organisations_where", "policy_version", "prepare_connection", "record_decision", "record_decisions", "require",

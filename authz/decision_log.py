@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 
 from authz.decision import Decision, DecisionRequest
+from authz.foundation import arrays
 from authz.model import stamp
 from authz.pdp.decide import policy_input
 
@@ -59,25 +60,27 @@ async def record_decisions(
         digest, text = told.get(id(request)) or told.setdefault(id(request), facts_of(request))
         facts[digest] = text
         rows.append((
-            at, request_id, request.subject_kind, request.subject_id, request.action, request.channel,
+            at.isoformat(), request_id, request.subject_kind, request.subject_id, request.action, request.channel,
             request.object.resource_id, request.grant.id if request.grant else None, decision.effect.value,
             ",".join(decision.codes), decision.policy_version, digest,
         ))
     if rows:
         await tx.execute(
             "INSERT INTO authz.decision_facts (digest, facts) SELECT digest, facts::jsonb"
-            " FROM unnest($1::text[], $2::text[]) AS n (digest, facts) ORDER BY digest ON CONFLICT DO NOTHING",
-            list(facts), list(facts.values()),
+            " FROM unnest($1::text::text[], $2::text::text[]) AS n (digest, facts)"
+            " ORDER BY digest ON CONFLICT DO NOTHING",
+            arrays.texts(facts), arrays.texts(facts.values()),
         )
         await tx.execute(
             "INSERT INTO authz.decision_log (at, request_id, subject_kind, subject_id, action, channel, resource_id,"
             " grant_id, effect, reasons, policy_version, facts_digest)"
             " SELECT at, request_id, subject_kind, subject_id, action, channel, resource_id, grant_id, effect,"
             " string_to_array(reasons, ','), policy_version, facts_digest"
-            " FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
-            " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])"
+            " FROM unnest($1::text::timestamptz[], $2::text::text[], $3::text::text[], $4::text::text[],"
+            " $5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[],"
+            " $10::text::text[], $11::text::text[], $12::text::text[])"
             " AS n (at, request_id, subject_kind, subject_id, action, channel, resource_id, grant_id, effect,"
             " reasons, policy_version, facts_digest)",
-            *(list(column) for column in zip(*rows, strict=True)),
+            *(arrays.texts(column) for column in zip(*rows, strict=True)),
         )
     return len(rows)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz"
+_OF_BYTE = _ALPHABET * 8
+"""Of each byte its last five bits, as a character."""
 
 
 def new_id(prefix: str) -> str:
     """Return an id such as ``app_01jd3…``: 26 Crockford base-32 characters, 48 bits of milliseconds first."""
-    value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
-    pairs = [_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)]
-    return f"{prefix}_{''.join(pairs)}"
+    return f"{prefix}_{_moment(int(time.time() * 1000))}{os.urandom(16).translate(_OF_BYTE).decode()}"
+
+
+@lru_cache(8)
+def _moment(ms: int) -> str:
+    return bytes(_ALPHABET[ms >> shift & 31] for shift in range(45, -1, -5)).decode()

@@ -40,14 +40,19 @@ def masked(column: str, kind: str, mask: Mask, salt: str, parameters: Parameters
         case "generalise_date" if kind in ("date", "timestamp"):
             return f"to_char({column}, {PERIODS[mask.detail]})", "text"
         case "generalise_number" if kind in ("integer", "numeric"):
-            step = int(mask.detail)
-            whole = f"floor(({column})::numeric / {step}) * {step}"
-            return (f"({whole})::numeric", "numeric")
+            return _steps(f"({column})::numeric", int(mask.detail)), "numeric"
         case "generalise_region" if kind in ("text", "integer"):
             keep = int(mask.detail)
             code = f"rpad(left({text}, {keep}), char_length({text}), '0')"
             return f"CASE WHEN {text} ~ '^[0-9]+$' THEN {code} END", "text"
     raise ObligationUnfulfillable(duty=f"mask {mask} on {kind}")
+
+
+def _steps(number: str, step: int) -> str:
+    """The multiple of ``step`` at or below. A power of ten leaves digits away, which costs a third of dividing."""
+    whole = f"(floor({number} / {step}) * {step})::numeric"
+    zeros = len(str(step)) - 1
+    return whole if step != 10**zeros else f"(CASE WHEN {number} >= 0 THEN trunc({number}, -{zeros}) ELSE {whole} END)"
 
 
 def _hmac(text: str, salt: str, parameters: Parameters) -> str:

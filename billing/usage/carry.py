@@ -59,14 +59,15 @@ def check_quota(
 
 
 def event_of(ask: Ask, served: Served) -> UsageEvent:
-    return UsageEvent(
-        source=SOURCE, id=ask.id, subject=ask.grant_id, time=ask.at, resource_id=ask.resource_id,
-        rows=served.rows, calls=1, bytes=served.bytes,
-        details={
-            "columns": list(ask.columns), "purpose": ask.purpose, "outcome": served.outcome,
-            "settled_by_rule": False, **({"keys": len(ask.keys)} if ask.keys else {}),
-        },
-    )
+    details: dict[str, object] = {
+        "columns": list(ask.columns), "purpose": ask.purpose, "outcome": served.outcome, "settled_by_rule": False,
+    }
+    if ask.keys:
+        details["keys"] = len(ask.keys)
+    return UsageEvent.made({
+        "source": SOURCE, "id": ask.id, "subject": ask.grant_id, "time": ask.at, "resource_id": ask.resource_id,
+        "rows": served.rows, "calls": 1, "bytes": served.bytes, "details": details,
+    })
 
 
 async def carry_out(

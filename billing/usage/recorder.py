@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -107,28 +107,21 @@ class UsageRecorder:
         """Reserve and settle in one, for an answer whose rows are known before its first byte."""
         await self._submit(_Item(self._future(), record=(ask, served)))
 
-    @contextlib.contextmanager
-    def coming(self) -> Iterator[Callable[[], None]]:
+    def coming(self) -> Coming:
         """What is worked on inside will be recorded soon: a commit may wait for it a moment.
 
         Gives what is to be called when it is there, right before ``record``; leaving does as well.
         """
-        on_its_way = True
+        return Coming(self)
+
+    def _one_more(self) -> None:
         self._coming += 1
 
-        def here() -> None:
-            nonlocal on_its_way
-            if on_its_way:
-                on_its_way = False
-                self._coming -= 1
-                self._awaited -= 1
-                if self._awaited == 0:
-                    self._here.set()
-
-        try:
-            yield here
-        finally:
-            here()
+    def _one_is_here(self) -> None:
+        self._coming -= 1
+        self._awaited -= 1
+        if self._awaited == 0:
+            self._here.set()
 
     def settle(self, ask: Ask, served: Served | None) -> asyncio.Future[None]:
         """Close a reservation; tried until it is written. The future is done when it is durable."""
@@ -153,7 +146,7 @@ class UsageRecorder:
             raise Unavailable(part="usage")
         self._enqueue(item)
         try:
-            await asyncio.shield(item.answer)
+            await item.answer
         except asyncio.CancelledError:
             self._give_back(item)
             raise
@@ -263,6 +256,28 @@ class UsageRecorder:
             for (resource_id, day), (downloads, rows, size) in sums.items():
                 self._open_sums.add(resource_id, day, downloads, rows, size)
             raise
+
+
+class Coming:
+    """An answer on its way, until it is there or given up."""
+
+    __slots__ = ("_on_its_way", "_recorder")
+
+    def __init__(self, recorder: UsageRecorder) -> None:
+        self._recorder, self._on_its_way = recorder, False
+
+    def __enter__(self) -> Callable[[], None]:
+        self._on_its_way = True
+        self._recorder._one_more()
+        return self._here
+
+    def __exit__(self, *fault: object) -> None:
+        self._here()
+
+    def _here(self) -> None:
+        if self._on_its_way:
+            self._on_its_way = False
+            self._recorder._one_is_here()
 
 
 def _answer(batch: list[_Item], done: Done) -> None:

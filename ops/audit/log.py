@@ -8,8 +8,9 @@ from dataclasses import fields
 from typing import Any
 
 import asyncpg
+import orjson
 
-from authz import AuditEntry, Clock
+from authz import AuditEntry, Clock, arrays
 
 NAMES = tuple(one.name for one in fields(AuditEntry))
 
@@ -19,7 +20,22 @@ def leaf_text(entry: AuditEntry, at: str) -> str:
     body = {name: getattr(entry, name) for name in NAMES}
     body = {key: value for key, value in body.items() if value not in (None, {})}
     body["at"] = at
+    if _is_plain(body):
+        try:
+            return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
+        except TypeError:  # a number or a text that is beyond it
+            pass
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of such types only that both writers of JSON write alike, the quick and the other one."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return True
+    if kind is dict:
+        return all(type(key) is str and _is_plain(one) for key, one in value.items())
+    return kind is list and all(map(_is_plain, value))
 
 
 def _plain(value: object) -> object:
@@ -49,14 +65,15 @@ class PostgresAuditLog:
     def insertion(self, entries: Sequence[AuditEntry], first: int) -> tuple[str, tuple[Any, ...]]:
         """The entries as a part of a larger statement; see ``AuditLog``."""
         at = self._clock.now()
-        places = ", ".join(f"${first + 1 + place}::text[]" for place in range(5))
+        places = ", ".join(f"${first + 1 + place}::text::text[]" for place in range(5))
         sql = (
             "INSERT INTO audit.entry (at, action, object_kind, object_id, organisation_id, leaf)"
             f" SELECT ${first}::timestamptz, a.* FROM unnest({places})"
             " AS a (action, object_kind, object_id, organisation_id, leaf)"
         )
+        said = at.isoformat()
         return sql, (
-            at, [one.action for one in entries], [one.object_kind for one in entries],
-            [one.object_id for one in entries], [one.organisation_id for one in entries],
-            [leaf_text(one, at.isoformat()) for one in entries],
+            at, arrays.texts([one.action for one in entries]), arrays.texts([one.object_kind for one in entries]),
+            arrays.texts([one.object_id for one in entries]), arrays.texts([one.organisation_id for one in entries]),
+            arrays.texts([leaf_text(one, said) for one in entries]),
         )

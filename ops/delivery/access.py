@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import asyncpg
 from starlette.requests import Request
+from starlette.types import Scope
 
 from authz import (
     DataObject,
@@ -26,6 +27,8 @@ from ops.delivery.query import DataQuery
 from ops.delivery.refusals import DataWithdrawn, KeyRequired, KeyScopeMissing, KeyUnknown
 
 KEY_PREFIX = "gok_"
+KEY_FOUND = "govopen.key"
+"""Where a request keeps the key that was found in it."""
 CHANNEL = "api"
 
 
@@ -41,10 +44,27 @@ class Access:
 
 def key_of(request: Request) -> str | None:
     """The access key of the Authorization header; other credentials are none for data."""
-    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    scope = request.scope
+    if KEY_FOUND not in scope:
+        scope[KEY_FOUND] = _key_in(header_of(scope, b"authorization") or "")
+    key: str | None = scope[KEY_FOUND]
+    return key
+
+
+def _key_in(credentials: str) -> str | None:
+    scheme, _, rest = credentials.partition(" ")
     key = rest.strip()
     if scheme.lower() == "bearer" and key.startswith(KEY_PREFIX) and len(key) <= 200 and key.isascii():
         return key
+    return None
+
+
+def header_of(scope: Scope, name: bytes) -> str | None:
+    """The first header of that name in lower case, or None."""
+    for known, value in scope["headers"]:
+        if known == name:
+            text: str = value.decode("latin-1")
+            return text
     return None
 
 

@@ -164,7 +164,8 @@ async def shape_of(
     compiled = permit.compile(query, limit=(query.limit or 1) + 1, cursor=0, with_key=True)
     places = len(compiled.params)
     stamp = STAMP.format(prefix=f"${places + 1}::text", resource_id=f"${places + 2}::text")
-    sql = f"SELECT {stamp} AS stamp, page.* FROM ({page_sql(compiled, query.limit or 1, holder.server)}) AS page"
+    page = page_sql(compiled, query.limit or 1, holder.server, for_lane=True)
+    sql = f"SELECT {stamp} AS stamp, page.* FROM ({page}) AS page"
     shape = Shape(
         asked, decision, permit, sql, compiled.params, compiled.columns, compiled.watermark, identity_of(permit, query)
     )
@@ -186,17 +187,19 @@ def server_of(connection: asyncpg.Connection) -> tuple[int, ...]:
     return version.major, version.minor
 
 
-def page_sql(compiled: CompiledQuery, limit: int, server: tuple[int, ...]) -> str:
+def page_sql(compiled: CompiledQuery, limit: int, server: tuple[int, ...], *, for_lane: bool = False) -> str:
     """One row: how many rows there are up to ``limit`` + 1, the key of the last one shown, all of them as JSON.
 
     The rows are separated by a line feed and a comma. JSON text escapes line feeds, and ``json`` columns, which are
     kept as they were written, go through ``jsonb``; so the last row can be cut off at the last line feed.
-    ``server`` is the version of the PostgreSQL that will run it.
+    ``server`` is the version of the PostgreSQL that will run it. ``for_lane`` asks for the text as the connections
+    of ``lanes`` read it, byte for byte without a conversion.
     """
+    rows = "string_agg(p.item, E'\\n,')"
+    items = f"{rows}::varchar" if for_lane else f"convert_to({rows}, 'UTF8')"
     item = _item_by_values(compiled) if server >= (17,) else _item_by_record(compiled)
     return (
-        f"SELECT count(*) AS rows, (array_agg(p.key))[{int(limit)}] AS last,"
-        " convert_to(string_agg(p.item, E'\\n,'), 'UTF8') AS items"
+        f"SELECT count(*) AS rows, (array_agg(p.key))[{int(limit)}] AS last, {items} AS items"
         f" FROM (SELECT q.{quoted(compiled.key or '')} AS key, {item} AS item FROM ({compiled.sql}) AS q) AS p"
     )
 

@@ -20,7 +20,7 @@ REDIS_PAUSE_S = 2.0
 LOCAL_KEYS_MAX = 50_000
 AHEAD_S = 0.005
 AHEAD_MAX = 16
-AHEAD_KEPT_S = 0.05
+AHEAD_KEPT_S = 0.25
 """Who is far from the limit has a few calls counted at once, as many as the rate lets through in five milliseconds: a
 busy caller asks Redis for one call in sixteen. What is not used within a moment stays counted, so never more is let
 through than the rate allows; slower rates are counted call by call."""
@@ -57,7 +57,7 @@ class Rate:
         return max(1, min(AHEAD_MAX, int(self.per_minute / 60 * AHEAD_S)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """What the limiter says of one call; ``headers`` go with every answer."""
 
@@ -65,8 +65,15 @@ class Verdict:
     allowed: bool
     wait_us: float
     used_us: float
+    _headers: dict[str, str] | None = field(default=None, compare=False, repr=False)
 
     def headers(self) -> dict[str, str]:
+        """Not to be changed: the next call that was counted with this one has the same."""
+        if self._headers is None:
+            self._headers = self._made()
+        return self._headers
+
+    def _made(self) -> dict[str, str]:
         left = max(0, math.floor(self.rate.burst - self.used_us / self.rate.interval_us + 1e-9))
         return {
             "RateLimit-Limit": str(self.rate.burst),
@@ -131,16 +138,24 @@ class Limiter:
     _line: RedisLine | None = None
     _away_until: float = 0.0
     _local: dict[str, float] = field(default_factory=dict)
-    _ahead: dict[str, _Ahead] = field(default_factory=dict)
+    _ahead: dict[tuple[str, str], _Ahead] = field(default_factory=dict)
+
+    def ahead(self, caller: str, rate: Rate) -> Verdict | None:
+        """The verdict on a call that has been counted before it came; None when there is none left."""
+        known, now = self._ahead.get((rate.name, caller)), time.monotonic()
+        if known is not None and now >= self._away_until and known.verdict.rate == rate and known.take(now):
+            return known.verdict
+        return None
 
     async def check(self, caller: str, rate: Rate) -> Verdict:
         """Count one call of the caller; refuses nothing itself."""
         key, now = f"govopen:rate:{rate.name}:{caller}", time.monotonic()
         if now < self._away_until:
             return self._check_here(key, rate)
-        known = self._ahead.get(key)
-        if known is not None and known.verdict.rate == rate and known.take(now):
-            return known.verdict
+        found = self.ahead(caller, rate)
+        if found is not None:
+            return found
+        known = self._ahead.get((rate.name, caller))
         try:
             count = known.more if known is not None and known.verdict.rate == rate else 1
             verdict = await self._ask(key, rate, count)
@@ -152,7 +167,7 @@ class Limiter:
         if rate.ahead > 1:
             if len(self._ahead) >= LOCAL_KEYS_MAX:
                 self._ahead.clear()
-            self._ahead[key] = _Ahead(verdict, count - 1, time.monotonic() + AHEAD_KEPT_S)
+            self._ahead[rate.name, caller] = _Ahead(verdict, count - 1, time.monotonic() + AHEAD_KEPT_S)
         return verdict
 
     async def _ask(self, key: str, rate: Rate, count: int) -> Verdict:

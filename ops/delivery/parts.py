@@ -50,8 +50,9 @@ class ProvenKeys:
             self._until.clear()
         self._until[self.digest(key)] = time.monotonic() + self.KEPT_S
 
-    def __contains__(self, key: str) -> bool:
-        return self._until.get(self.digest(key), 0.0) > time.monotonic()
+    def knows(self, digest: str) -> bool:
+        """Whether the key of that digest is one of them."""
+        return self._until.get(digest, 0.0) > time.monotonic()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from authz import NotFound, Runtime, RuntimeDep
 from ops.delivery import documents, downloads, key_routes, listing, pages, service
+from ops.delivery.access import header_of
 from ops.delivery.downloads import compiled_for, headers_of, media_type
 from ops.delivery.exports import people
 from ops.delivery.exports import routes as exports
@@ -70,7 +71,7 @@ async def rows(resource_id: str, request: Request, runtime: RuntimeDep) -> Respo
 
 async def page_of(runtime: Runtime, request: Request, resource_id: str) -> pages.Page:
     parts = await delivery_of(runtime)
-    query = read_page_again(request.scope["query_string"], request.headers.get(PURPOSE_HEADER))
+    query = read_page_again(request.scope["query_string"], header_of(request.scope, PURPOSE_HEADER.encode()))
     return await pages.page(parts, request, _known_shape(resource_id), query)
 
 

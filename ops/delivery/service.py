@@ -148,9 +148,12 @@ async def with_rows(parts: DeliveryParts, data: DataObject, held: Held | None) -
 async def limit_rate(parts: DeliveryParts, request: Request) -> dict[str, str]:
     """Count the call against its proven key, else its address; raises TooManyRequests; headers otherwise."""
     key = key_of(request)
-    proven = key if key is not None and key in parts.proven else None
-    caller = ProvenKeys.digest(proven or address_of(request) or "-")
-    verdict = await parts.limiter.check(caller, parts.rates.key if proven else parts.rates.public)
+    caller = ProvenKeys.digest(key) if key is not None else None
+    proven = caller is not None and parts.proven.knows(caller)
+    if caller is None or not proven:
+        caller = ProvenKeys.digest(address_of(request) or "-")
+    rate = parts.rates.key if proven else parts.rates.public
+    verdict = parts.limiter.ahead(caller, rate) or await parts.limiter.check(caller, rate)
     verdict.require()
     return verdict.headers()
 

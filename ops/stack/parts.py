@@ -245,6 +245,15 @@ def service_env(plan: Plan, part: str) -> dict[str, str]:
     return env
 
 
+def _by_socket(plan: Plan) -> dict[str, str]:
+    """The databases as the service reaches them, which asks them more than all others together."""
+    home, port = plan.home, plan.ports["postgres"]
+    return {
+        "GOVOPEN_DATABASE_URL": postgres.url_within(home, port, "govopen", "govopen"),
+        "GOVOPEN_DATASTORE_URL": postgres.url_within(home, port, "datastore_ro", "datastore"),
+    }
+
+
 def has_stripe_double(plan: Plan) -> bool:
     """The double stands in for Stripe in a demo only, and never where a key of one's own is set."""
     return plan.demo and not os.environ.get("GOVOPEN_STRIPE_KEY") and exists("billing.testing.stripe_double")
@@ -261,7 +270,7 @@ def _service(plan: Plan) -> list[Part]:
                 "--no-access-log", "--no-server-header", "--log-level", "warning", "--loop", LOOP,
                 "--http", "httptools", "--timeout-keep-alive", "150", "--timeout-graceful-shutdown", "3", *workers,
             ],
-            {**service_env(plan, "service"), **STREAMING}, port, needs=("service-setup", "redis"),
+            {**service_env(plan, "service"), **_by_socket(plan), **STREAMING}, port, needs=("service-setup", "redis"),
             probe=probes.http_ok(port, "/v1/health"),
         ),
         Part(
