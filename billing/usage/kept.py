@@ -23,7 +23,8 @@ class Kept:
             if self._connection is None or not _works(self._connection):
                 await self.give_back()
                 self._connection = cast(asyncpg.Connection, await self._pool.acquire())
-                await self._connection.execute("SET plan_cache_mode = force_generic_plan")
+                # Counters are looked up by key: their table is short and, changed all the time, has many pages to read.
+                await self._connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
             yield self._connection
         except BaseException:
             await self.give_back()

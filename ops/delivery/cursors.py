@@ -6,7 +6,8 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,6 +17,7 @@ from ops.delivery.refusals import CursorInvalid, CursorStale
 
 CONTEXT = b"govopen/data/v1/cursor"
 TAG_BYTES = 16
+BLOCK_BYTES = 64
 TO_ADDRESS, FROM_ADDRESS = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
 
@@ -52,7 +54,20 @@ class Cursors:
         return int(last_key)
 
     def _tag(self, body: bytes) -> bytes:
-        return hmac.digest(self.key, body, "sha256")[:TAG_BYTES]
+        """HMAC-SHA256 (RFC 2104) with what the key alone decides computed once, for half of what it costs anew."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        tag: bytes = outer.digest()
+        return tag[:TAG_BYTES]
+
+    @cached_property
+    def _inner(self) -> Any:
+        return hashlib.sha256(bytes(one ^ 0x36 for one in self.key.ljust(BLOCK_BYTES, b"\0")))
+
+    @cached_property
+    def _outer(self) -> Any:
+        return hashlib.sha256(bytes(one ^ 0x5C for one in self.key.ljust(BLOCK_BYTES, b"\0")))
 
 
 @lru_cache(1_024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import asyncpg
 from starlette.requests import Request
@@ -34,10 +35,15 @@ class Page:
 
     async def send(self, send: Send, *more: tuple[bytes, bytes]) -> None:
         """Answer with it, as JSON, with ``more`` headers."""
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        headers = [(_name(name), value.encode("latin-1")) for name, value in self.headers.items()]
         headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body)), *more]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+@lru_cache(100)
+def _name(header: str) -> bytes:
+    return header.lower().encode()
 
 
 async def page(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Page:
