@@ -57,7 +57,7 @@ test-ckan-full: install-dev ## CKAN 自己的检索测试全部（需 git）/ CK
 	@$(BIN)/python tests/search_ckan/score.py $(ARGS)
 
 test-search-kills: install-dev ## 检索服务 300 次断电 / 300 kills of the search service
-	@GOVOPEN_SEARCH_KILLS=300 $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_kills.py
+	@GOVOPEN_SEARCH_KILLS=300 GOVOPEN_SEARCH_MANY_KILLS=100 $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/search/test_kills.py tests/search/test_many.py
 
 test-policy: install-dev ## 策略引擎、角色索引、脱敏与接口的长测试；ARGS=60000 问题数 / engines, roles, masks and the described interface at length
 	@GOVOPEN_POLICY_EXAMPLES="$(or $(ARGS),20000)" GOVOPEN_MASK_EXAMPLES=300 GOVOPEN_API_EXAMPLES=120 GOVOPEN_ANALYSIS_QUERIES_DAY=100000 $(BIN)/python -m pytest -q -s -p no:ckan -p no:ckan_fixtures tests/authz/test_engines_agree.py tests/authz/test_roles.py tests/authz/test_masks_reveal_nothing.py tests/authz/test_described.py tests/analysis/test_masks_everywhere.py

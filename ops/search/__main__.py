@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import ipaddress
 import logging
 import sys
@@ -17,10 +16,6 @@ from ops.search.app import build_search_app
 from ops.search.chinese.lexicon import add_terms
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
-
-COLLECT = (20_000, 20, 50)
-"""The collector of cycles runs seldom: a batch of documents makes many values and hardly a cycle, and the tables that
-were read at the start are not looked at again."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,8 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(fault.message, file=sys.stderr)
         return 1
     memory.keep_pieces()
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
+    memory.collect_seldom()
     uvicorn.run(
         build_search_app(engine, password, given.prefix), host=given.host, port=given.port,
         loop="uvloop", http="httptools",

@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -163,9 +164,8 @@ class SearchApp:
         kind = header(scope, b"content-type")
         body = await _body(receive, MAX_UPDATE_BYTES)
         engine = self.engine
-        update = await asyncio.get_running_loop().run_in_executor(
-            self._pool, read_update, body, kind, engine.clock()
-        )
+        read = partial(read_update, body, kind, engine.clock(), postings=not engine.current.writing.is_shared)
+        update = await asyncio.get_running_loop().run_in_executor(self._pool, read)
         parameters = _parameters(query)
         commit = update.commit or truth(parameters, "commit") or truth(parameters, "softCommit")
         if update.changes or commit:

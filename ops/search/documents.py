@@ -18,6 +18,7 @@ from ops.search.postings import PLANS, Postings
 from ops.search.schema import UNIQUE_KEY, Kind, field_of
 from ops.search.store import BIG_FIELDS, Row, pack, pack_bigs
 
+MAX_NUMBER = 2**63 - 1
 REQUIRED = (UNIQUE_KEY, "id", "site_id")
 
 
@@ -41,14 +42,14 @@ def texts(name: str, value: Any) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked document: its row of the store and its postings."""
+    """A checked document: its row of the store, and its postings unless they are made elsewhere."""
 
     row: Row
-    document: Document
+    document: Document | None
 
 
-def prepare(source: Any, now: datetime) -> Prepared:
-    """Check a document and make both its forms. ``indexed_ts`` is filled in as the schema says."""
+def prepare(source: Any, now: datetime, *, postings: bool = True) -> Prepared:
+    """Check a document and make its forms. ``indexed_ts`` is filled in as the schema says."""
     if not isinstance(source, dict):
         raise SearchFault("A document must be a JSON object")
     for name in REQUIRED:
@@ -67,9 +68,15 @@ def prepare(source: Any, now: datetime) -> Prepared:
     document.setdefault("indexed_ts", format_date(to_millis(now)))
     big = pack_bigs(document.pop(BIG_FIELDS[0], None), document.pop(BIG_FIELDS[1], None))
     try:
-        return Prepared(Row(key, pack(orjson.dumps(document)) or b"", big), to_index(document, now))
+        row = Row(key, pack(orjson.dumps(document)) or b"", big)
+        if postings:
+            return Prepared(row, to_index(document, now))
     except (TypeError, orjson.JSONEncodeError) as error:
         raise SearchFault(f"The document cannot be stored: {error}") from error
+    for name, value in document.items():
+        if type(value) is not str:
+            texts(name, value)
+    return Prepared(row, None)
 
 
 def _canonical(key: str, name: str, value: Any, now: datetime) -> Any:
@@ -83,7 +90,10 @@ def _canonical(key: str, name: str, value: Any, now: datetime) -> Any:
     try:
         if field_of(name).kind is Kind.DATE:
             return format_date(parse_date(values[0], now))
-        return int(values[0])
+        number = int(values[0])
+        if abs(number) > MAX_NUMBER:
+            raise ValueError("it is too large")
+        return number
     except (SearchFault, ValueError) as error:
         raise SearchFault(f"{where}='{values[0][:100]}' msg={error}") from error
 

@@ -25,11 +25,12 @@ from ops.search import health, memory
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.errors import SearchFault
 from ops.search.fields import SEQUENCE
-from ops.search.generation import Change, Generation, Step
+from ops.search.generation import SLICE, Change, Generation
 from ops.search.places import Places
 from ops.search.rebuild import Rebuild
 from ops.search.store import Store
 from ops.search.values import Values
+from ops.search.writing import Step
 
 __all__ = ["Change", "Engine", "Snapshot"]
 
@@ -40,8 +41,6 @@ AUTO_COMMIT_S = 15.0
 IDLE_S = 1.0
 TIDY_S = 10.0
 KEEP_ENDED_S = 60.0
-SLICE = 200
-"""Documents that are caught up with between two looks for requests."""
 AT_ONCE = 1000
 """Documents that are caught up with before the first request."""
 BULK = 1000
@@ -312,6 +311,7 @@ class Engine:
         current = self.current
         if current.gap is None and current.uncommitted and now - current.committed_at > AUTO_COMMIT_S:
             self._publish()
+        current.rest()
         if current.saved != current.indexed:
             LEXICON.save()
             current.save()
@@ -348,7 +348,7 @@ class Engine:
         LEXICON.save()
         for generation in (self.current, *([self.rebuild.generation] if self.rebuild else [])):
             generation.commit()
-            generation.writer.wait_merging_threads()
+            generation.writing.finish()
             generation.close(in_order=True)
 
     # -- how it is ---------------------------------------------------------------------------------------

@@ -10,7 +10,10 @@ and sorting; strings that are counted have one each in the JSON field ``f``, whi
 from __future__ import annotations
 
 import re
+import time
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from tantivy import Filter, Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
@@ -35,6 +38,7 @@ UNCOUNTED = frozenset({
 _COLUMN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 GRAMS = "grams"
 """Tokenizer of fields that hold every n-gram of a text."""
+LOCKED_S = 30.0
 _SPACES = str.maketrans(" \t\n\r\f\v", "\x05" * 6)
 LAYOUT = "7"
 """Version of the analysis and layout: another value makes the engine index everything anew from the store."""
@@ -65,6 +69,25 @@ def build_schema() -> Schema:
     for column in sorted(set(SORT_TEXT.values())):
         builder.add_text_field(column, tokenizer_name="raw", index_option="basic", fast=True)
     return builder.build()
+
+
+def open_index(folder: Path, heap_bytes: int) -> tuple[Index, Any]:
+    """The index in a folder and its only writer, which holds so much before it writes a segment.
+
+    A writer that was killed may take a moment to be gone.
+    """
+    index = Index(build_schema(), path=str(folder))
+    deadline = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            writer = index.writer(heap_bytes, 1)
+            break
+        except ValueError as error:
+            if "LockBusy" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+    register_tokenizers(index)
+    return index, writer
 
 
 def register_tokenizers(index: Index) -> None:

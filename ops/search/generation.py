@@ -17,20 +17,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tantivy import Document, Index
-
 from ops.search import deletions, health
 from ops.search.covered import Covered
 from ops.search.documents import Prepared, texts, to_index
-from ops.search.fields import KEY, LAYOUT, SEQUENCE, build_schema, register_tokenizers
+from ops.search.fields import LAYOUT, build_schema
+from ops.search.scribe import Gone
 from ops.search.store import Store, salvage, unpack_head
 from ops.search.values import Values
+from ops.search.writing import Step, Writing
 
 log = logging.getLogger("ops.search")
 
-HEAP_BYTES = 360_000_000
-"""What tantivy may hold before it writes a segment: a bulk load makes few large ones, which queries are the faster for.
-Small writes never come near it."""
+SLICE = 200
+"""Documents that are caught up with between two looks for requests."""
 COMMIT_EACH = 20_000
 """Documents of a catch-up between two points from which it could go on."""
 
@@ -42,16 +41,6 @@ class Change:
     puts: list[Prepared] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     query: deletions.ByQuery | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What the index is to do after the store did it. What the store does not hold, the index does not hold."""
-
-    key: str
-    sequence: int
-    replaces: bool
-    document: Document | None
 
 
 @dataclass(slots=True)
@@ -139,10 +128,7 @@ class Generation:
 
     def _open_tantivy(self, folder: Path) -> None:
         self.schema = build_schema()
-        self.index = Index(self.schema, path=str(folder))
-        self.writer = self.index.writer(HEAP_BYTES, 1)
-        register_tokenizers(self.index)
-        self.index.config_reader("manual")
+        self.writing = Writing(folder)
 
     def close(self, *, in_order: bool) -> None:
         if in_order:
@@ -159,7 +145,7 @@ class Generation:
         total = self.store.count_between(self.indexed, self.sequence)
         ended = [] if self.is_fresh else self.store.ended_after(self.indexed)
         for key in ended:
-            self.writer.delete_documents_by_term(KEY, key)
+            self.writing.delete(key)
         self.uncommitted += len(ended)
         self.gap = Gap(self.indexed, self.sequence, total) if total else None
 
@@ -172,8 +158,8 @@ class Generation:
         rows = self.store.live_between(gap.after, gap.upto, limit)
         for sequence, key, head in rows:
             if not self.is_fresh:
-                self.writer.delete_documents_by_term(KEY, key)
-            self._add(to_index(unpack_head(head), now), sequence)
+                self.writing.delete(key)
+            self.writing.add(to_index(unpack_head(head), now), sequence)
             gap.after = sequence
         gap.done += len(rows)
         self.uncommitted += len(rows)
@@ -210,7 +196,7 @@ class Generation:
         for put in change.puts:
             self.sequence += 1
             replaced = self.store.put(self.sequence, put.row)
-            recorded.append(Step(put.row.index_id, self.sequence, replaced, put.document))
+            recorded.append(Step(put.row.index_id, self.sequence, replaced, put.document, put.row.head))
         for key in change.keys:
             if self.store.end(self.sequence + 1, key):
                 self.sequence += 1
@@ -225,27 +211,42 @@ class Generation:
 
     def apply(self, steps: list[Step]) -> None:
         """Hand to the index what the store has."""
-        for step in steps:
-            if step.replaces:
-                self.writer.delete_documents_by_term(KEY, step.key)
-            if step.document is not None:
-                self._add(step.document, step.sequence)
         self.uncommitted += len(steps)
+        try:
+            self.writing.apply(steps, self.clock(), may_share=self.gap is None)
+        except Gone as gone:
+            self._take_back(gone)
 
-    def _add(self, document: Document, sequence: int) -> None:
-        document.add_unsigned(SEQUENCE, sequence)
-        self.writer.add_document(document)
+    def _take_back(self, gone: Gone) -> None:
+        """Do here what the second process did not: the store has all of it."""
+        log.warning("%s: what it had not committed is indexed here", gone)
+        self.writing.take_back()
+        self.recover()
+        while self.catch_up(SLICE):
+            pass
+
+    def rest(self) -> None:
+        """Now and then: let go of the second process when it is not needed."""
+        try:
+            self.writing.rest(self.uncommitted)
+        except Gone as gone:
+            self._take_back(gone)
 
     def commit(self) -> None:
         """Bring the index on the disk up to date."""
-        self.writer.commit()
+        try:
+            self.writing.commit()
+        except Gone as gone:
+            self._take_back(gone)
+            self.writing.commit()
         self.indexed = self.sequence if self.gap is None else self.gap.after
         self.uncommitted = 0
         self.committed_at = time.monotonic()
 
     def searcher(self) -> Any:
-        self.index.reload()
-        return self.index.searcher()
+        index = self.writing.index
+        index.reload()
+        return index.searcher()
 
     def save(self) -> None:
         """Write down how far the index is."""
@@ -256,7 +257,7 @@ class Generation:
     def recover(self) -> None:
         """Forget half a write; what the index lacks then is a gap."""
         self.store.rollback()
-        self.writer.rollback()
+        self.writing.rollback()
         self.is_fresh = False
         self.sequence = self.durable = self.store.last_sequence()
         self.missed = self.store.last_missed()

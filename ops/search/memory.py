@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from typing import Any
 
 LARGE_BYTES = 4 << 20
 """Smaller pieces are used again instead of being given back to the system and asked for anew with every batch."""
+COLLECT = (20_000, 20, 50)
+"""The collector of cycles runs seldom: a batch of documents makes many values and hardly a cycle, and the tables that
+were read at the start are not looked at again."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
@@ -21,6 +25,12 @@ def keep_pieces() -> None:
     if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
         library.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
         library.mallopt(_TRIM_THRESHOLD, LARGE_BYTES)
+
+
+def collect_seldom() -> None:
+    """Once everything that stays was read."""
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
 
 
 def let_go() -> None:

@@ -68,7 +68,7 @@ class Places:
 
     def retire(self, generation: Generation, now: float) -> None:
         """Readers may still be looking at it: it goes later."""
-        generation.writer.rollback()
+        generation.writing.rollback()
         self._retired.append((now, generation))
 
     def clean(self, before: float) -> None:

@@ -21,8 +21,9 @@ from ops.search.documents import Prepared, to_index
 from ops.search.errors import SearchFault
 from ops.search.fields import LAYOUT, SEQUENCE
 from ops.search.folders import remove_folder
-from ops.search.generation import COMMIT_EACH, Change, Generation, Step
+from ops.search.generation import COMMIT_EACH, Change, Generation
 from ops.search.store import Store, unpack_head
+from ops.search.writing import Step
 
 log = logging.getLogger("ops.search")
 
@@ -35,6 +36,7 @@ class Rebuild:
     def __init__(self, generation: Generation, source: Generation) -> None:
         self.generation = generation
         self.source = source
+        generation.writing.stays = True
         self.plan: dict[str, Any] = json.loads(generation.store.meta(PLAN) or "{}")
         done = generation.store.metas(DONE)
         self.done = {int(name.removeprefix(DONE)): int(count) for name, count in done.items()}
@@ -177,6 +179,7 @@ class Rebuild:
     @staticmethod
     def settle(generation: Generation) -> None:
         """Forget that a generation came from a rebuild, once it is the current one."""
+        generation.writing.stays = False
         with generation.transaction():
             for name in (PLAN, FOLLOWED, MADE_UP, *generation.store.metas(DONE)):
                 generation.store.drop_meta(name)

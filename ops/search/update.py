@@ -26,26 +26,31 @@ class Update:
     commit: bool = False
 
 
-def read_update(body: bytes, content_type: str, now: datetime) -> Update:
-    """Understand the body by its type; an empty body changes nothing (a bare ``?commit=true``)."""
+def read_update(body: bytes, content_type: str, now: datetime, *, postings: bool = True) -> Update:
+    """Understand the body by its type; an empty body changes nothing (a bare ``?commit=true``).
+
+    Without ``postings`` the documents are checked, their terms are left to whoever writes them.
+    """
     if not body.strip():
         return Update()
     if "json" in content_type:
-        return _Reader(now).json(body)
+        return _Reader(now, postings).json(body)
     if "xml" in content_type or body.lstrip()[:1] == b"<":
-        return _Reader(now).xml(body)
+        return _Reader(now, postings).xml(body)
     raise SearchFault(f"Unsupported ContentType: {content_type[:100]}", 415)
 
 
 class _Reader:
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, postings: bool) -> None:
         self.now = now
+        self.postings = postings
         self.update = Update()
 
     # -- commands ----------------------------------------------------------------------------------------
 
     def _add(self, documents: list[Any]) -> None:
-        self.update.changes.append(Change(puts=[prepare(document, self.now) for document in documents]))
+        puts = [prepare(document, self.now, postings=self.postings) for document in documents]
+        self.update.changes.append(Change(puts=puts))
 
     def _delete(self, keys: list[str]) -> None:
         self.update.changes.append(Change(keys=keys))

@@ -46,6 +46,8 @@ class Lexicon:
         self._jieba = rjieba.Jieba()
         self._lock = threading.Lock()
         self._known: set[str] = set()
+        self._learned: list[str] = []
+        """Words that texts are cut by, in the order in which they were learned."""
         self._by_sound: dict[str, list[str]] = {}
         """Learned words by the reading of their first and of their last character."""
         self._unsaved: list[str] = []
@@ -102,12 +104,19 @@ class Lexicon:
                 sound = pinyin.readings(word)
                 for key in {sound[0], sound[-1]}:
                     self._by_sound.setdefault(key, []).append(word)
+            if cut:
+                self._learned += learned
             if keep:
                 self._unsaved += learned
         if learned and cut:
             for call in self.on_change:
                 call()
         return len(learned)
+
+    def learned(self, after: int = 0) -> list[str]:
+        """Words that texts are cut by, in the order in which they were learned, but for the first so many."""
+        with self._lock:
+            return self._learned[after:]
 
     def _add(self, word: str) -> bool:
         """jieba refuses a new word while another thread cuts a text; one that stays busy gets it the next time."""
