@@ -49,6 +49,20 @@ def test_secrets_are_made_once_and_are_private(home: Home) -> None:
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_the_server_has_a_socket_beside_its_data_where_there_can_be_one(home: Home) -> None:
+    deep = Home(home.path / ("x" * 100))
+    deep.prepare()
+    short = len(str(home.postgres / ".s.PGSQL.21000")) <= postgres.SOCKET_PATH_MAX
+    for place, there in ((home, short), (deep, False)):
+        folder = postgres.socket_folder(place, 21000)
+        assert folder == (place.postgres if there else None)
+        told = f"--unix_socket_directories={folder or ''}"
+        assert told in postgres.command(place, 21000)
+        at = f"@/govopen?host={folder}&port=21000" if there else "@127.0.0.1:21000/govopen"
+        assert postgres.url_within(place, 21000, "govopen", "govopen").endswith(at)
+    assert list(home.path.glob(".socket")) == []
+
+
 def test_ports_are_kept_and_a_taken_one_is_replaced() -> None:
     first = choose_ports({})
     assert len(set(first.values())) == len(PORT_NAMES)
