@@ -7,9 +7,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
@@ -33,6 +33,9 @@ MAX_SELECT_BYTES = 8_000_000
 MAX_UPDATE_BYTES = 256_000_000
 CACHE_BYTES = 16_000_000
 THREADS = 4
+MAX_PARAMETERS = 2_000
+LONGEST_KEPT = 200
+"""Bytes of a parameter that is remembered as it was read."""
 JSON = "application/json;charset=utf-8"
 
 
@@ -208,10 +211,27 @@ async def _body(receive: Receive, limit: int) -> bytes:
 
 
 def _parameters(query: bytes) -> Parameters:
+    parts = query.split(b"&")
+    if len(parts) > MAX_PARAMETERS:
+        raise SearchFault(f"A request may have {MAX_PARAMETERS} parameters")
+    found: dict[str, list[str]] = {}
     try:
-        return parse_qs(query.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=2000)
-    except (UnicodeDecodeError, ValueError) as error:
+        for part in parts:
+            if part:
+                name, value = _kept_parameter(part) if len(part) < LONGEST_KEPT else _parameter(part)
+                found.setdefault(name, []).append(value)
+    except UnicodeDecodeError as error:
         raise SearchFault(f"URLDecoder: the parameters are not valid UTF-8: {error}") from error
+    return found
+
+
+def _parameter(part: bytes) -> tuple[str, str]:
+    name, _, value = part.replace(b"+", b" ").partition(b"=")
+    return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
+
+
+_kept_parameter = lru_cache(maxsize=2_000)(_parameter)
+"""Most parameters of most requests are always the same."""
 
 
 def _json(value: Any) -> bytes:

@@ -32,12 +32,12 @@ class Assist:
         self.shape = shape
         self._forgiving: Forgiving | None = None
 
-    def forgive(self, main: Query, total: int) -> Query | None:
+    def forgive(self, main: Query, total: int, hits: Sequence[Hit]) -> Query | None:
         """Another main query when this one finds nothing, or nothing with all its words; None to keep it."""
         if self.shape is None or self.node is None:
             return None
         forgiving = Forgiving(self.select, self.node, self.shape, loosely=not total)
-        if total and (not forgiving.may_be_partial or self._all_words()):
+        if total and (not forgiving.may_be_partial or self._all_words(hits)):
             return None
         self._forgiving = forgiving
         corrected = forgiving.query()
@@ -50,11 +50,11 @@ class Assist:
             ]
         )
 
-    def _all_words(self) -> bool:
-        """Does any document that may be seen hold every word as typed?"""
+    def _all_words(self, hits: Sequence[Hit]) -> bool:
+        """Does any document that may be seen hold every word as typed? Most likely one of the best hits does."""
         shape = self.shape or Dismax(())
         strict = self.select.compiler(Dismax(shape.fields, shape.tie, "100%")).query(self.node)
-        return self.select.finds(strict)
+        return self.select.finds(strict, hits)
 
     def answer(self, hits: Sequence[Hit], total: int) -> dict[str, Any]:
         """``highlighting`` and ``spellcheck``, as asked for."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tantivy import Occur as TOccur
 from tantivy import Query
 
-from ops.search.fields import EXACT, SEP, SEQUENCE
+from ops.search.fields import EXACT, SEP, SEQUENCE, fits
 from ops.search.local import parse_with_locals
 from ops.search.nodes import Bool, Node, Occur, Phrase, Term
 
@@ -40,19 +40,29 @@ class Parts:
     own: Query | None
 
 
-def parts_of(select: Select, main: Query, query: Query, key: Any) -> Parts | None:
-    """``main`` before its filters and ``query`` under them; None when no filter lets public documents through."""
+def parts_of(select: Select, main: Query, key: Any) -> Parts | None:
+    """Of the hits of ``main``, the query before its filters; None when no filter lets public documents through."""
     texts = [text for text in select.parameters.get("fq", []) if text.strip()]
     for at, text in enumerate(texts):
         labels = _labels(parse_with_locals(text, conjunction=True))
         if PUBLIC not in labels:
             continue
-        term = Query.term_query(select.engine.schema, EXACT, LABELS + SEP + PUBLIC, "basic")
         others = texts[:at] + texts[at + 1 :]
         common = select.filtered(main, [*others, f'{LABELS}:"{PUBLIC}"'])
-        own = None if len(labels) == 1 else Query.boolean_query([(TOccur.Must, query), (TOccur.MustNot, term)])
+        own = None if len(labels) == 1 else _own(select, select.filtered(main, others), labels)
         return Parts(("common", key, tuple(others)), common, own)
     return None
+
+
+def _own(select: Select, query: Query, labels: set[str]) -> Query:
+    """What a caller sees besides what is public: few documents, which lead."""
+    schema = select.engine.schema
+
+    def having(label: str) -> Query:
+        return Query.term_query(schema, EXACT, LABELS + SEP + label, "basic")
+
+    own = Query.boolean_query([(TOccur.Should, having(one)) for one in labels if one != PUBLIC and fits(one)])
+    return Query.boolean_query([(TOccur.Must, own), (TOccur.Must, query), (TOccur.MustNot, having(PUBLIC))])
 
 
 def _labels(node: Node | None) -> set[str]:

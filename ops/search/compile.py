@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from tantivy import FieldType, Query, Schema
 from tantivy import Occur as TOccur
 
 from ops.search import analysis, nodes, reading
+from ops.search.among import Among, among_of
 from ops.search.boosting import UNIT
 from ops.search.budget import ALL_TERMS, PATTERN, Budget
 from ops.search.chinese import pinyin
@@ -20,21 +21,18 @@ from ops.search.chinese.distance import close
 from ops.search.covered import Covered, Index
 from ops.search.dates import format_date, parse_date
 from ops.search.errors import SearchFault, TooMuch, unsupported
-from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of, sequence_of
+from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of
+from ops.search.frequencies import Frequencies
 from ops.search.mm import minimum_should_match
 from ops.search.nodes import Joker, Node, Occur
 from ops.search.ranges import beginning_with, by_column
 from ops.search.regex import rewrite
 from ops.search.schema import Kind, field_of
+from ops.search.words import NEIGHBOURS, Words, better, several
 
 MAX_PATTERN = 500
 HEARD_WEIGHT = 0.05
 """Weight of a title that only reads as what was typed for autocomplete."""
-NEIGHBOURS = 6
-"""With how many following words of a sloppy phrase each word is looked for: tantivy matches more than two words at
-once by an order that depends on how rare they are in the whole index."""
-RUN_WEIGHT = 1.0
-"""Extra weight when a run of several Chinese words stands in the text as it was asked."""
 
 _OCCUR = {Occur.MUST: TOccur.Must, Occur.SHOULD: TOccur.Should, Occur.MUST_NOT: TOccur.MustNot}
 _META = re.compile(r"([\\.+*?()|\[\]{}^$#&\-~])")
@@ -63,11 +61,26 @@ class Compiler:
     covered: Covered | None = None
     sequence: int = 0
     """Of the last change that the searcher sees."""
+    known: Frequencies | None = None
+    """How frequent terms are, when somebody asked before."""
+    among: Among | None = None
+    """What the query that is being made asks of a document, whatever else it asks."""
+
+    @property
+    def frequencies(self) -> Frequencies:
+        if self.known is None:
+            self.known = Frequencies(self.searcher)
+        return self.known
+
+    @property
+    def words(self) -> Words:
+        return Words(Index(self.schema, self.searcher, self.sequence, self.frequencies), self.covered)
 
     def query(self, node: Node | None) -> Query:
         """A whole query; one that only excludes is taken from everything (as Solr does at the top)."""
         if node is None:
             return Query.empty_query()
+        self.among = among_of(self, node)
         if isinstance(node, nodes.Bool):
             return self._bool(node, top=True) or Query.empty_query()
         if isinstance(node, nodes.All):
@@ -112,6 +125,14 @@ class Compiler:
             if needed > 0:
                 return Query.boolean_query(subqueries, needed)
         return Query.boolean_query(subqueries)
+
+    def needed(self, text: str, pieces: int) -> int:
+        """How many pieces of a word that a text becomes in a field have to be there."""
+        loose = self.dismax is not None and (not self.dismax.extended or analysis.has_cjk(text))
+        if self.conjunction and not loose:
+            return pieces
+        needed = minimum_should_match(self.dismax.mm, pieces) if self.dismax else 1
+        return max(1, min(needed, pieces))
 
     def _leaf(self, node: Any) -> Query | None:
         name: str | None = node.field
@@ -171,8 +192,8 @@ class Compiler:
         term = name + SEP + text
         if not fits(term):
             return Query.empty_query()
-        having = self.searcher.doc_freq(EXACT, SEP + name)
-        matching = self.searcher.doc_freq(EXACT, term)
+        having = self.frequencies.of(EXACT, SEP + name)
+        matching = self.frequencies.of(EXACT, term)
         rarity = math.log(1 + (having - matching + 0.5) / (matching + 0.5)) if matching else 0.0
         return Query.const_score_query(self._exact(EXACT, term), max(rarity, 0.0))
 
@@ -194,52 +215,16 @@ class Compiler:
         if not pieces:
             return None
         self.budget.spend(len(pieces))
-        weak = [self._piece(place, prefix, piece) for piece in pieces if piece.weak]
-        found = [self._piece(place, prefix, piece) for piece in pieces if not piece.weak]
-        if len(pieces) == 1:
-            return found[0]
-        loose = self.dismax is not None and (not self.dismax.extended or analysis.has_cjk(text))
-        if self.conjunction and not loose:
-            query = Query.boolean_query([(TOccur.Must, one) for one in found])
-        else:
-            needed = minimum_should_match(self.dismax.mm, len(found)) if self.dismax else 1
-            query = Query.boolean_query(
-                [(TOccur.Should, one) for one in found], max(1, min(needed, len(found)))
-            )
+        words, alone, among = self.words, len(pieces) == 1, self.among
+        weak = [words.piece(place, prefix, piece, alone=alone, among=among).query for piece in pieces if piece.weak]
+        found = [words.piece(place, prefix, piece, alone=alone, among=among) for piece in pieces if not piece.weak]
+        if alone:
+            return found[0].query
+        query = several(found, self.needed(text, len(found)), among)
         if analysis.has_cjk(text):
-            run = self._sequence(place, prefix, analysis.phrase_terms(text, kind), 0)
-            better = [(TOccur.Should, one) for one in (*weak, Query.boost_query(run, RUN_WEIGHT))]
-            return Query.boolean_query([(TOccur.Must, query), *better])
+            run = words.run(place, prefix, analysis.phrase_terms(text, kind))
+            return better(query, (*weak, run))
         return query
-
-    def _piece(self, place: str, prefix: str, piece: analysis.Piece) -> Query:
-        found = [self._alternative(place, prefix, one) for one in piece.alternatives]
-        if self.covered is not None and len(found) > 1 and piece.alternatives[1].own:
-            found = self.covered.shortened(
-                Index(self.schema, self.searcher, self.sequence), place, prefix, piece.alternatives, found
-            )
-        return found[0] if len(found) == 1 else Query.disjunction_max_query(found, 0.0)
-
-    def _alternative(self, place: str, prefix: str, one: analysis.Alternative) -> Query:
-        parts = [self._sequence(place, prefix, terms, 0) for terms in one.parts]
-        query = parts[0] if len(parts) == 1 else Query.boolean_query([(TOccur.Must, part) for part in parts])
-        return query if one.weight == 1.0 else Query.boost_query(query, one.weight)
-
-    def _sequence(self, place: str, prefix: str, terms: Sequence[tuple[int, str]], slop: int) -> Query:
-        if not all(fits(prefix + term) for _, term in terms):
-            return Query.empty_query()
-        if not analysis.in_sequence(terms):
-            return Query.term_query(self.schema, place, prefix + terms[0][1], "freq")
-        place = sequence_of(place)
-        if len(terms) == 1:
-            return Query.term_query(self.schema, place, prefix + terms[0][1], "position")
-        words: list[str | tuple[int, str]] = [(at, prefix + term) for at, term in terms]
-        if not slop or len(words) == 2:
-            return Query.phrase_query(self.schema, place, words, slop)
-        pairs = [[one, two] for at, one in enumerate(words) for two in words[at + 1 : at + 1 + NEIGHBOURS]]
-        return Query.boolean_query(
-            [(TOccur.Must, Query.phrase_query(self.schema, place, pair, slop)) for pair in pairs]
-        )
 
     def _phrase(self, name: str, kind: Kind, text: str, slop: int) -> Query | None:
         place, prefix = place_of(name)
@@ -249,7 +234,7 @@ class Compiler:
             return self._valued(name, kind, text)
         terms = analysis.phrase_terms(text, kind)
         self.budget.spend(len(terms) * (NEIGHBOURS if slop else 1))
-        return self._sequence(place, prefix, terms, slop) if terms else None
+        return self.words.sequence(place, prefix, terms, slop) if terms else None
 
     def _ngram(self, place: str, text: str) -> Query | None:
         """Each word as one gram, longer ones as overlapping grams of the longest size, all required.
@@ -336,7 +321,7 @@ class Compiler:
         if kind in (Kind.TEXT, Kind.TEXT_GENERAL) and analysis.has_cjk(literal) and last is Joker.ANY:
             inner = [item for item in parts if item is not Joker.ANY]
             if not any(isinstance(item, Joker) for item in inner) and Joker.ANY not in parts[1:-1]:
-                run = self._sequence(place, prefix, analysis.phrase_terms(literal, kind), 0)
+                run = self.words.sequence(place, prefix, analysis.phrase_terms(literal, kind), 0)
                 query = Query.boolean_query([(TOccur.Should, query), (TOccur.Should, run)])
         return _alike(query)
 

@@ -8,7 +8,6 @@ query then names them instead of going that way. It finds the same documents, wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from tantivy import Occur as TOccur
 
 from ops.search.analysis import Alternative, in_sequence
 from ops.search.fields import SEQUENCE, fits, sequence_of
+from ops.search.frequencies import Frequencies
 
 LEAST = 300
 """Documents that have a word; a rarer one is found by all ways at little cost."""
@@ -33,11 +33,7 @@ class Index:
     schema: Schema
     searcher: Any
     sequence: int
-
-    def rarity(self, place: str, term: str) -> float:
-        """How rare a term is, as tantivy reckons it."""
-        having, total = self.searcher.doc_freq(place, term), self.searcher.num_docs
-        return math.log(1 + (max(total - having, 0) + 0.5) / (having + 0.5))
+    frequencies: Frequencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +58,9 @@ class Covered:
         The word's own other forms score like all their terms, which the word does in their stead.
         """
         word = prefix + ways[0].parts[0][0][1]
-        if not fits(word) or index.searcher.doc_freq(place, word) < LEAST:
+        if not fits(word) or index.frequencies.of(place, word) < LEAST:
             return queries
-        most = rarity = max(index.rarity(place, word), 1e-6)
+        most = rarity = max(index.frequencies.rarity(place, word), 1e-6)
         others: list[Query] = []
         for one, query in zip(ways[1:], queries[1:], strict=True):
             beyond = self._beyond(index, (place, word, one.parts), queries[0], query) if one.own else None
@@ -72,7 +68,7 @@ class Covered:
                 others.append(query)
                 continue
             score = one.weight * sum(
-                index.rarity(sequence_of(place) if in_sequence(part) else place, prefix + term)
+                index.frequencies.rarity(sequence_of(place) if in_sequence(part) else place, prefix + term)
                 for part in one.parts for _, term in part
             )
             most = max(most, score)

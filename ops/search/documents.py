@@ -68,7 +68,7 @@ def prepare(source: Any, now: datetime, *, postings: bool = True) -> Prepared:
     document.setdefault("indexed_ts", format_date(to_millis(now)))
     big = pack_bigs(document.pop(BIG_FIELDS[0], None), document.pop(BIG_FIELDS[1], None))
     try:
-        row = Row(key, pack(orjson.dumps(document)) or b"", big)
+        row = Row(key, pack(orjson.dumps(document)) or b"", big, _id(source))
         if postings:
             return Prepared(row, to_index(document, now))
     except (TypeError, orjson.JSONEncodeError) as error:
@@ -77,6 +77,11 @@ def prepare(source: Any, now: datetime, *, postings: bool = True) -> Prepared:
         if type(value) is not str:
             texts(name, value)
     return Prepared(row, None)
+
+
+def _id(source: dict[str, Any]) -> str | None:
+    found = source["id"]
+    return found if isinstance(found, str) else None
 
 
 def _canonical(key: str, name: str, value: Any, now: datetime) -> Any:

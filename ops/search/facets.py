@@ -83,12 +83,21 @@ class Counting:
         if self._found is None and not select.snapshot.values.ready(names, select.snapshot.sequence):
             self._future = _pool.submit(counts, select, query)
 
+    @property
+    def ahead(self) -> int | None:
+        """How many hits the search for the best gives along: no more of those that were too many before."""
+        return None if self._alike in self._select.snapshot.kept.get("many", ()) else FEW
+
     def result(self, sorter: Sorter) -> dict[str, Any]:
         """With what a search for the hits knows of them."""
         found = self._found
         if found is None:
             found = self._future.result() if self._future else self._counted(sorter)
             kept = self._select.snapshot.kept
+            if sorter.all is None and self._alike is not None:
+                many: set[Any] = kept.setdefault("many", set())
+                if len(many) < KEPT:
+                    many.add(self._alike)
             if self._key is not None and len(kept) < KEPT:
                 kept[self._key] = found
         return found
@@ -157,7 +166,7 @@ def _of_hits(
     names, values = [wish.name for wish in wishes], select.snapshot.values
     found: common.Tallies | None = None
     if sorter.all is None:
-        parts = common.parts_of(select, main, query, key) if main is not None and key is not None else None
+        parts = common.parts_of(select, main, key) if main is not None and key is not None else None
         found = common.tallies(select, parts, names) if parts is not None else None
     if found is None:
         if sorter.all is None:

@@ -19,6 +19,7 @@ from ops.search.compile import Compiler, Dismax
 from ops.search.engine import Engine, Snapshot
 from ops.search.errors import SearchFault, unsupported
 from ops.search.fields import EXACT, SEP, SEQUENCE
+from ops.search.frequencies import Frequencies
 from ops.search.local import parse_with_locals
 from ops.search.nodes import Bool, Node, Occur, Phrase, Term
 from ops.search.parameters import Parameters, last, truth, whole
@@ -35,6 +36,8 @@ REFUSED = (
 """Parameters that would change the answer and that this service does not speak: refused, never ignored."""
 MAX_KEPT = 2_000
 """Filters that a snapshot remembers."""
+ID_ONLY = frozenset({"id", *BIG_FIELDS})
+"""Fields for which the rest of a document is not read."""
 BY_SCORE = Key(By.SCORE, "score", "", True)
 _FL_NAME = re.compile(r"^[^\s()\[\]{}:'\"!]+$")
 
@@ -47,7 +50,7 @@ class Select:
         self.parameters = parameters
         self.snapshot: Snapshot = engine.snapshot()
         self.now = engine.clock()
-        self._budget = Budget()
+        self.budget = Budget()
         self._main = Main(Query.empty_query(), True)
         self._filters: list[tuple[TOccur, Query]] | None = None
         """Those that exclude anything."""
@@ -64,12 +67,12 @@ class Select:
             keys = [key for key in keys if key.by is not By.SCORE]
         rescore = self._rescore if main.boosts else None
         counting = facets.Counting(self, main.query, query) if truth(self.parameters, "facet") else None
-        ahead = None if counting is None or main.constant else facets.FEW
+        ahead = None if counting is None or main.constant else counting.ahead
         sorter = Sorter(self.engine.schema, searcher, self._values, rescore, ahead)
         hits = sorter.window(query, keys, start, min(start + rows, max(1, searcher.num_docs)))
         total = sorter.total
         assist = Assist(self, main.text, main.node, main.shape)
-        other = assist.forgive(main.query, total) if last(self.parameters, "forgive") != "false" else None
+        other = assist.forgive(main.query, total, hits) if last(self.parameters, "forgive") != "false" else None
         if other is not None:
             query = self._filtered(other)
             sorter = Sorter(self.engine.schema, searcher, self._values, rescore, ahead)
@@ -111,8 +114,16 @@ class Select:
             raise SearchFault(f"Invalid q.op: {operator[:20]}")
         return Compiler(
             self.engine.schema, self.snapshot.searcher, self.now, last(self.parameters, "df", "text"),
-            operator == "AND", shape, self._budget, self.snapshot.values.covered, self.snapshot.sequence,
+            operator == "AND", shape, self.budget, self.snapshot.values.covered, self.snapshot.sequence,
+            self._frequencies(),
         )
+
+    def _frequencies(self) -> Frequencies:
+        kept = self.snapshot.kept
+        found: Frequencies | None = kept.get("frequencies")
+        if found is None:
+            found = kept.setdefault("frequencies", Frequencies(self.snapshot.searcher))
+        return found
 
     def lucene(self, text: str) -> tuple[Query, Node | None]:
         """A text in Lucene's grammar (``fq``, ``facet.query``, ``bq`` and ``q`` without defType)."""
@@ -138,13 +149,13 @@ class Select:
         kept = self.snapshot.filters
         found: tuple[Query | None, int] | None = kept.get(key)
         if found is not None:
-            self._budget.spend(found[1])
+            self.budget.spend(found[1])
             return found[0]
-        before = self._budget.left
+        before = self.budget.left
         compiled, node = self.lucene(text)
         query = None if self._is_all(compiled, node) else Query.const_score_query(compiled, 0.0)
         if len(kept) < MAX_KEPT and len(text) < 2_000 and "NOW" not in text:
-            kept[key] = (query, before - self._budget.left)
+            kept[key] = (query, before - self.budget.left)
         return query
 
     def _is_all(self, query: Query, node: Node | None) -> bool:
@@ -154,8 +165,8 @@ class Select:
         if not isinstance(node, Term | Phrase):
             return False
         searcher = self.snapshot.searcher
-        having = searcher.doc_freq(EXACT, f"{node.field or self.default_field}{SEP}{node.text}")
-        return bool(having >= searcher.num_docs) and searcher.search(query, 1).count == searcher.num_docs
+        having = self._frequencies().of(EXACT, f"{node.field or self.default_field}{SEP}{node.text}")
+        return having >= int(searcher.num_docs) and searcher.search(query, 1).count == searcher.num_docs
 
     # -- for assistance ----------------------------------------------------------------------------------
 
@@ -173,9 +184,15 @@ class Select:
         queries = [self._filter(text) for text in texts]
         return Query.boolean_query([(TOccur.Must, main), *((TOccur.Must, one) for one in queries if one is not None)])
 
-    def finds(self, query: Query) -> bool:
-        """Is there a hit under the caller's filters? Nothing is scored."""
+    def finds(self, query: Query, among: Sequence[Hit] = ()) -> bool:
+        """Is there a hit under the caller's filters? Nothing is scored; ``among`` are hits that it may be one of."""
+        searcher = self.snapshot.searcher
         unscored = self._filtered(Query.const_score_query(query, 0.0))
+        if among:
+            sequences = searcher.fast_field_values(SEQUENCE, [hit.address for hit in among])
+            these = Query.term_set_query(self.engine.schema, SEQUENCE, sequences)
+            if searcher.search(Query.boolean_query([(TOccur.Must, these), (TOccur.Must, query)]), 1, count=False).hits:
+                return True
         return bool(self.snapshot.searcher.search(unscored, 1, count=False, order_by_field=SEQUENCE).hits)
 
     def count_of(self, text: str) -> int:
@@ -246,18 +263,20 @@ class Select:
         if not hits:
             return []
         sequences = self.snapshot.searcher.fast_field_values(SEQUENCE, [hit.address for hit in hits])
-        heads = self.snapshot.store.heads(sequences)
         globs = [name for name in wanted if "*" in name or "?" in name]
         names = dict.fromkeys(wanted)
         big = [name for name in BIG_FIELDS if name in names or any(fnmatch.fnmatchcase(name, g) for g in globs)]
-        bigs = self.snapshot.store.bigs(sequences, big) if big else {}
+        store = self.snapshot.store
+        bigs = store.bigs(sequences, big) if big else {}
+        heads: dict[int, dict[str, Any]] = bigs if big and names.keys() <= ID_ONLY else store.heads(sequences)
         documents = []
         for hit, sequence in zip(hits, sequences, strict=True):
             head = heads.get(sequence)
             if head is None:
                 continue
             document = _stored(head, names, globs)
-            document.update(bigs.get(sequence, {}))
+            found = bigs.get(sequence, {})
+            document.update((name, found[name]) for name in big if name in found)
             if "*" in names or "_version_" in names:
                 document["_version_"] = str(sequence)
             if "score" in names:

@@ -204,6 +204,7 @@ class Sorter:
         if len(hits) < total and stop < len(hits) < stop + most and _alike(hits[stop - 1][0], hits[-1][0]):
             hits = self._searcher.search(query, stop + most).hits
         window: list[Hit] = []
+        tied: list[tuple[int, int]] = []
         at = 0
         while at < min(len(hits), stop):
             best = hits[at][0]
@@ -213,13 +214,27 @@ class Sorter:
             if end > start:
                 low, high = max(start - at, 0), min(end, stop) - at
                 if end == len(hits) < total:
+                    window += self._settled(hits, tied, rest, start, stop)
                     return window + self._walk(query, rest, best, total, low, stop - at)
                 if end - at > most:
+                    window += self._settled(hits, tied, rest, start, stop)
                     window += self._walk(query, rest, best, total, low, high)
+                    tied = []
                 else:
-                    window += self._settle(hits[at:end], rest)[low:high]
+                    tied.append((at, end))
             at = end
-        return window
+        return window + self._settled(hits, tied, rest, start, stop)
+
+    def _settled(
+        self, hits: list[tuple[float, Any]], tied: list[tuple[int, int]], rest: Sequence[Key], start: int, stop: int
+    ) -> list[Hit]:
+        """Hits from ``start`` to ``stop`` of neighbouring ties, all of them settled at once."""
+        if not tied:
+            return []
+        first, last = tied[0][0], tied[-1][1]
+        ranks = [rank for rank, (at, end) in enumerate(tied) for _ in range(at, end)]
+        found = self._settle(hits[first:last], rest, ranks if len(tied) > 1 else None)
+        return found[max(start - first, 0) : stop - first]
 
     def _walk(
         self, query: Query, rest: Sequence[Key], best: float, total: int, low: int, high: int
@@ -257,9 +272,14 @@ class Sorter:
         hits.sort(key=lambda hit: hit.score or 0.0, reverse=key.descending)
         return hits[start:stop]
 
-    def _settle(self, pairs: Sequence[tuple[float | None, Any]], rest: Sequence[Key]) -> list[Hit]:
-        """Hits in the order of the keys after the one that they tie in (stable sorts, last key first)."""
-        if len(pairs) == 1:
+    def _settle(
+        self, pairs: Sequence[tuple[float | None, Any]], rest: Sequence[Key], ranks: Sequence[int] | None = None
+    ) -> list[Hit]:
+        """Hits in the order of the keys after the one that they tie in (stable sorts, last key first).
+
+        ``ranks``: of which tie each hit is, when there are several.
+        """
+        if len(pairs) == 1 or (ranks is not None and ranks[-1] == len(pairs) - 1):
             return _hits(pairs)
         addresses = [address for _, address in pairs]
         sequences: list[int] = self._searcher.fast_field_values(SEQUENCE, addresses)
@@ -276,6 +296,8 @@ class Sorter:
             present = [index for index in order if values[index] is not None]
             present.sort(key=values.__getitem__, reverse=key.descending)
             order = present + [index for index in order if values[index] is None]
+        if ranks is not None:
+            order.sort(key=ranks.__getitem__)
         return _hits([pairs[index] for index in order])
 
 

@@ -24,7 +24,7 @@ PACK_ABOVE = 400
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS docs (
     seq INTEGER PRIMARY KEY, index_id TEXT NOT NULL, head BLOB NOT NULL, data_dict BLOB, validated_data_dict BLOB,
-    ended INTEGER
+    ended INTEGER, id TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS docs_live ON docs (index_id) WHERE ended IS NULL;
 CREATE INDEX IF NOT EXISTS docs_ended ON docs (ended) WHERE ended IS NOT NULL;
@@ -39,6 +39,8 @@ class Row:
     index_id: str
     head: bytes
     big: tuple[bytes | None, bytes | None]
+    id: str | None = None
+    """The document's ``id``, which is asked for most; None when only the head tells."""
 
 
 def raw_of(value: Any) -> bytes | None:
@@ -94,6 +96,8 @@ class Store:
         self._lock = threading.Lock()
         self.writer = self._connect()
         self.writer.executescript(_SCHEMA)
+        if "id" not in {column[1] for column in self.writer.execute("PRAGMA table_info(docs)")}:
+            self.writer.execute("ALTER TABLE docs ADD COLUMN id TEXT")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -151,20 +155,26 @@ class Store:
             found.update((key, unpack_head(head)) for key, head in self._reader().execute(statement, part))
         return found
 
-    def bigs(self, sequences: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, str]]:
-        """Only the big fields that are asked for."""
+    def bigs(self, sequences: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """The big fields that are asked for, and the ``id`` with them."""
         wanted = [name for name in BIG_FIELDS if name in names]
-        if not wanted:
-            return {}
-        found: dict[int, dict[str, str]] = {}
-        for seq, data, validated in self._select(
-            f"seq, {'data_dict' if 'data_dict' in wanted else 'NULL'}, validated_data_dict", sequences
-        ):
+        found: dict[int, dict[str, Any]] = {}
+        unknown: list[int] = []
+        data_dict, validated_data_dict = (name if name in wanted else "NULL" for name in BIG_FIELDS)
+        if data_dict != "NULL":
+            validated_data_dict = BIG_FIELDS[1]
+        for seq, data, validated, text in self._select(f"seq, {data_dict}, {validated_data_dict}, id", sequences):
             near = None if validated is None else unpack_raw(validated)
             raws = {"data_dict": None if data is None else unpack_raw(data, near), "validated_data_dict": near}
             found[seq] = {
                 name: raw.decode("utf-8", "surrogatepass") for name in wanted if (raw := raws[name]) is not None
             }
+            if text is None:
+                unknown.append(seq)
+            else:
+                found[seq]["id"] = text
+        for seq, head in self.heads(unknown).items():
+            found[seq]["id"] = head["id"]
         return found
 
     def _select(self, columns: str, sequences: Sequence[int]) -> Iterator[tuple[Any, ...]]:
@@ -236,11 +246,11 @@ class Store:
 
     def row(self, key: str) -> Row | None:
         """A live document as it is kept."""
-        columns = "index_id, head, data_dict, validated_data_dict"
+        columns = "index_id, head, data_dict, validated_data_dict, id"
         found = self.writer.execute(
             f"SELECT {columns} FROM docs WHERE index_id = ? AND ended IS NULL", (key,)
         ).fetchone()
-        return None if found is None else Row(found[0], found[1], (found[2], found[3]))
+        return None if found is None else Row(found[0], found[1], (found[2], found[3]), found[4])
 
     def live_keys(self) -> set[str]:
         return {row[0] for row in self.writer.execute("SELECT index_id FROM docs WHERE ended IS NULL")}
@@ -264,8 +274,8 @@ class Store:
         """Keep a document; did it replace one?"""
         replaced = self.end(sequence, row.index_id)
         self.writer.execute(
-            "INSERT INTO docs (seq, index_id, head, data_dict, validated_data_dict) VALUES (?, ?, ?, ?, ?)",
-            (sequence, row.index_id, row.head, *row.big),
+            "INSERT INTO docs (seq, index_id, head, data_dict, validated_data_dict, id) VALUES (?, ?, ?, ?, ?, ?)",
+            (sequence, row.index_id, row.head, *row.big, row.id),
         )
         return replaced
 

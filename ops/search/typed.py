@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from ops.search.select import Select
 
 MAX_FUNCTIONS = 20
+MAX_KEPT, LONGEST_KEPT = 1_000, 1_000
+"""Main queries that a snapshot remembers beside its filters, and of how many characters."""
+UNRELATED = frozenset({"fq", "fl", "rows", "start", "sort", "wt", "forgive"})
+"""Parameters that do not change what is looked for; nor do those that begin with ``facet``."""
+FAVOURS = frozenset({"bq", "bf", "boost"})
+"""Parameters that may ask for the time of day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,27 @@ class Main:
 
 
 def main_query(select: Select) -> Main:
-    """The main query of a request."""
+    """The main query of a request; it is remembered for as long as nothing is written."""
+    asked = sorted((name, values) for name, values in select.parameters.items() if not _unrelated(name))
+    key = ("main", repr(asked))
+    kept = select.snapshot.filters
+    found: tuple[Main, int] | None = kept.get(key)
+    if found is not None:
+        select.budget.spend(found[1])
+        return found[0]
+    before = select.budget.left
+    main = _main_query(select)
+    lasting = "NOW" not in key[1] and not any(name in FAVOURS for name, _ in asked)
+    if lasting and len(kept) < MAX_KEPT and len(key[1]) < LONGEST_KEPT:
+        kept[key] = (main, before - select.budget.left)
+    return main
+
+
+def _unrelated(name: str) -> bool:
+    return name in UNRELATED or name.startswith("facet")
+
+
+def _main_query(select: Select) -> Main:
     parameters = select.parameters
     text = last(parameters, "q")
     kind = last(parameters, "defType", "lucene")

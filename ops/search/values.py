@@ -89,12 +89,13 @@ class _Field:
         if len(numbers) and int(numbers.max()) >= len(counts):
             return None
         sizes, starts = counts[numbers], begins[numbers]
-        if len(sizes) and int(sizes.min()) < 0:
+        least = int(np.minimum.reduce(sizes, initial=1))
+        if least < 0:
             return None
-        total = int(sizes.sum())
-        if total == len(sizes) and bool((sizes == 1).all()):
+        if least == 1 and int(np.maximum.reduce(sizes, initial=1)) == 1:
             places = starts
         else:
+            total = int(np.add.reduce(sizes))
             places = np.repeat(starts - np.cumsum(sizes, dtype=np.int32) + sizes, sizes)
             places += np.arange(total, dtype=np.int32)
         return np.bincount(self.flat[places])

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ops.search import covered, facets
+from ops.search import among, covered, facets
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.fuzz import catalogue
@@ -78,11 +78,11 @@ class Properties:
         self.open = catalogue.opened(home / "open", with_hidden=False)
         self.visible = {one["name"] for one in catalogue.documents(hidden=False)}
         self.counts = Counts()
-        self._usual = covered.LEAST, facets.FEW
-        covered.LEAST, facets.FEW = FREQUENT, MANY
+        self._usual = covered.LEAST, facets.FEW, among.MANY
+        covered.LEAST, facets.FEW, among.MANY = FREQUENT, MANY, FREQUENT
 
     def close(self) -> None:
-        covered.LEAST, facets.FEW = self._usual
+        covered.LEAST, facets.FEW, among.MANY = self._usual
         self.full.close()
         self.open.close()
 
