@@ -78,6 +78,8 @@ def _asked(compiler: Compiler, term: nodes.Term, fields: tuple[tuple[str, float]
     for name, _ in fields:
         place, prefix = place_of(name)
         kind = field_of(name).kind
+        if kind is Kind.NGRAM:
+            return None
         if kind.is_text:
             pieces = [one for one in analysis.query_pieces(term.text, kind) if not one.weak]
             each = [compiler.words.terms(place, prefix, one) for one in pieces]

@@ -52,6 +52,18 @@ def texts(count: int) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("fields", ["title title_ngram", "name_ngram tags", "text extras_note metadata_modified"])
+def test_fields_of_any_kind_may_be_looked_through(
+    city: Catalogue, monkeypatch: pytest.MonkeyPatch, fields: str
+) -> None:
+    for text in texts(20):
+        monkeypatch.setattr(among, "MANY", 1_000_000)
+        everywhere = asked(city, text, qf=fields)
+        monkeypatch.setattr(among, "MANY", 0)
+        monkeypatch.setattr(among, "MUCH_MORE", 0)
+        assert asked(city, text, qf=fields) == everywhere, text
+
+
 @pytest.mark.parametrize("mm", [CKAN_DISMAX["mm"], "100%", "1", "1<50% 2<100%"])
 def test_frequent_words_are_looked_for_among_what_is_needed_with_the_same_hits_and_scores(
     city: Catalogue, monkeypatch: pytest.MonkeyPatch, mm: str
