@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import binascii
+import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,8 +15,6 @@ from ops.delivery.refusals import CursorInvalid, CursorStale
 
 CONTEXT = b"govopen/data/v1/cursor"
 TAG_BYTES = 16
-BLOCK_BYTES = 64
-TO_ADDRESS, FROM_ADDRESS = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True)
@@ -34,13 +30,12 @@ class Cursors:
 
     def make(self, query: str, version: str, last_key: int) -> str:
         body = orjson.dumps([_digest(query), version, last_key])
-        return binascii.b2a_base64(self._tag(body) + body, newline=False).translate(TO_ADDRESS).decode().rstrip("=")
+        return base64.urlsafe_b64encode(self._tag(body) + body).decode().rstrip("=")
 
     def read(self, cursor: str, query: str, version: str) -> int:
         """The key after which the next page begins; raises CursorInvalid or CursorStale."""
         try:
-            text = cursor.encode("ascii").translate(FROM_ADDRESS) + b"=" * (-len(cursor) % 4)
-            raw = binascii.a2b_base64(text, strict_mode=True)
+            raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except ValueError as fault:
             raise CursorInvalid from fault
         tag, body = raw[:TAG_BYTES], raw[TAG_BYTES:]
@@ -54,22 +49,8 @@ class Cursors:
         return int(last_key)
 
     def _tag(self, body: bytes) -> bytes:
-        """HMAC-SHA256 (RFC 2104) with what the key alone decides computed once, for half of what it costs anew."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(body)
-        outer.update(inner.digest())
-        tag: bytes = outer.digest()
-        return tag[:TAG_BYTES]
-
-    @cached_property
-    def _inner(self) -> Any:
-        return hashlib.sha256(bytes(one ^ 0x36 for one in self.key.ljust(BLOCK_BYTES, b"\0")))
-
-    @cached_property
-    def _outer(self) -> Any:
-        return hashlib.sha256(bytes(one ^ 0x5C for one in self.key.ljust(BLOCK_BYTES, b"\0")))
+        return hmac.digest(self.key, body, "sha256")[:TAG_BYTES]
 
 
-@lru_cache(1_024)
 def _digest(query: str) -> str:
     return hashlib.sha256(query.encode()).hexdigest()[:24]

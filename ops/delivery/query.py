@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from starlette.datastructures import QueryParams
@@ -47,12 +47,6 @@ class DataQuery:
     cursor: str | None = None
     sort: tuple[tuple[str, bool], ...] = ()
     encoding: str = "utf-8"
-
-    def after(self, cursor: str) -> DataQuery:
-        """The same from another place on; quicker than ``replace``, which looks at every field."""
-        query = object.__new__(DataQuery)
-        query.__dict__.update(self.__dict__, cursor=cursor)
-        return query
 
     @property
     def fields(self) -> tuple[str, ...] | None:
@@ -213,7 +207,7 @@ def read_page_again(query_string: bytes, purpose_header: str | None) -> DataQuer
     if mark and len(rest) <= KEPT_LENGTH_MAX and CURSOR.fullmatch(cursor):
         query = _read_page(rest, purpose_header)
         if query.cursor is None:
-            return query.after(cursor.decode("ascii"))
+            return replace(query, cursor=cursor.decode("ascii"))
     return read_page(QueryParams(query_string), purpose_header)
 
 
