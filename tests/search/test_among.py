@@ -52,16 +52,24 @@ def texts(count: int) -> list[str]:
     ]
 
 
+def everywhere_and_among(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, text: str, **parameters: str
+) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """What is found when frequent words are looked for in all documents, and when they never are."""
+    monkeypatch.setattr(among, "MANY", 1_000_000)
+    everywhere = asked(catalogue, text, **parameters)
+    monkeypatch.setattr(among, "MANY", 0)
+    monkeypatch.setattr(among, "MUCH_MORE", 0)
+    return everywhere, asked(catalogue, text, **parameters)
+
+
 @pytest.mark.parametrize("fields", ["title title_ngram", "name_ngram tags", "text extras_note metadata_modified"])
 def test_fields_of_any_kind_may_be_looked_through(
     city: Catalogue, monkeypatch: pytest.MonkeyPatch, fields: str
 ) -> None:
     for text in texts(20):
-        monkeypatch.setattr(among, "MANY", 1_000_000)
-        everywhere = asked(city, text, qf=fields)
-        monkeypatch.setattr(among, "MANY", 0)
-        monkeypatch.setattr(among, "MUCH_MORE", 0)
-        assert asked(city, text, qf=fields) == everywhere, text
+        everywhere, found = everywhere_and_among(city, monkeypatch, text, qf=fields)
+        assert found == everywhere, text
 
 
 @pytest.mark.parametrize("mm", [CKAN_DISMAX["mm"], "100%", "1", "1<50% 2<100%"])
@@ -69,11 +77,8 @@ def test_frequent_words_are_looked_for_among_what_is_needed_with_the_same_hits_a
     city: Catalogue, monkeypatch: pytest.MonkeyPatch, mm: str
 ) -> None:
     for text in texts(60):
-        monkeypatch.setattr(among, "MANY", 1_000_000)
-        everywhere = asked(city, text, mm=mm)
-        monkeypatch.setattr(among, "MANY", 0)
-        monkeypatch.setattr(among, "MUCH_MORE", 0)
-        assert asked(city, text, mm=mm) == everywhere, text
+        everywhere, found = everywhere_and_among(city, monkeypatch, text, mm=mm)
+        assert found == everywhere, text
 
 
 def test_choices_of_needed_words_find_what_counting_them_finds(
