@@ -64,7 +64,7 @@ class Snapshot:
     kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What requests worked out of it and others may use again; goes when the snapshot does."""
     filters: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What the texts of filters mean, with what each takes of a request's budget."""
+    """What the texts of filters and of queries mean, with what each takes of a request's budget."""
 
 
 @dataclass(slots=True)

@@ -193,7 +193,7 @@ class Select:
             these = Query.term_set_query(self.engine.schema, SEQUENCE, sequences)
             if searcher.search(Query.boolean_query([(TOccur.Must, these), (TOccur.Must, query)]), 1, count=False).hits:
                 return True
-        return bool(self.snapshot.searcher.search(unscored, 1, count=False, order_by_field=SEQUENCE).hits)
+        return bool(searcher.search(unscored, 1, count=False, order_by_field=SEQUENCE).hits)
 
     def count_of(self, text: str) -> int:
         """How many documents another text would find under the same filters and fields."""

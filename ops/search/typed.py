@@ -127,7 +127,7 @@ def _phrase_boosts(select: Select, compiler: Compiler, node: Node | None, tie: f
         ]
         shaped = Compiler(
             compiler.schema, compiler.searcher, compiler.now, compiler.default_field, False, Dismax(fields, tie),
-            compiler.budget,
+            compiler.budget, known=compiler.frequencies,
         )
         found += [shaped.query(Phrase(None, one, slop)) for one in texts if one and len(everything) != 1]
     return found
