@@ -34,7 +34,8 @@ class Among:
 
     def __init__(self, schema: Schema, terms: Mapping[tuple[str, str], int]) -> None:
         self.size = sum(terms.values())
-        clauses = [(TOccur.Should, Query.term_query(schema, place, term, "basic")) for place, term in terms]
+        having = [term for term, size in terms.items() if size]
+        clauses = [(TOccur.Should, Query.term_query(schema, place, term, "basic")) for place, term in having]
         self.query = Query.const_score_query(Query.boolean_query(clauses) if clauses else Query.empty_query(), 0.0)
 
     def fewer(self, size: int) -> bool:

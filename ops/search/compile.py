@@ -18,7 +18,7 @@ from ops.search.boosting import UNIT
 from ops.search.budget import ALL_TERMS, PATTERN, Budget
 from ops.search.chinese import pinyin
 from ops.search.chinese.distance import close
-from ops.search.covered import Covered, Index
+from ops.search.covered import NOTHING, Covered, Index
 from ops.search.dates import format_date, parse_date
 from ops.search.errors import SearchFault, TooMuch, unsupported
 from ops.search.fields import COLUMNS, EXACT, SEP, clean_name, fits, place_of
@@ -142,6 +142,7 @@ class Compiler:
 
     def _disjunction(self, node: Any, shape: Dismax) -> Query | None:
         found: list[Query] = []
+        nothing = False
         for name, boost in shape.fields:
             try:
                 query = self._in_field(node, name)
@@ -149,10 +150,12 @@ class Compiler:
                 raise
             except SearchFault:
                 continue
-            if query is not None:
+            if query is NOTHING:
+                nothing = True
+            elif query is not None:
                 found.append(query if boost == 1.0 else Query.boost_query(query, boost))
         if not found:
-            return None
+            return NOTHING if nothing else None
         return found[0] if len(found) == 1 else Query.disjunction_max_query(found, shape.tie)
 
     # -- leaves ----------------------------------------------------------------------------------------
@@ -191,10 +194,12 @@ class Compiler:
             return _alike(self._exact(EXACT, name + SEP + self._value(name, kind, text)))
         term = name + SEP + text
         if not fits(term):
-            return Query.empty_query()
+            return NOTHING
         having = self.frequencies.of(EXACT, SEP + name)
         matching = self.frequencies.of(EXACT, term)
-        rarity = math.log(1 + (having - matching + 0.5) / (matching + 0.5)) if matching else 0.0
+        if not matching:
+            return NOTHING
+        rarity = math.log(1 + (having - matching + 0.5) / (matching + 0.5))
         return Query.const_score_query(self._exact(EXACT, term), max(rarity, 0.0))
 
     def _value(self, name: str, kind: Kind, text: str) -> str:

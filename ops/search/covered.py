@@ -18,12 +18,15 @@ from tantivy import Occur as TOccur
 from ops.search.analysis import Alternative, in_sequence
 from ops.search.fields import SEQUENCE, fits, sequence_of
 from ops.search.frequencies import Frequencies
+from ops.search.ranges import numbered
 
 LEAST = 300
 """Documents that have a word; a rarer one is found by all ways at little cost."""
 MOST = 40
 """Documents beyond it that are named; with more of them the way is gone."""
 MAX_WAYS = 20_000
+NOTHING = Query.empty_query()
+"""What is known to find nothing, such as a term that no document has: others leave it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,7 @@ class Covered:
             )
             most = max(most, score)
             if beyond:
-                these = Query.term_set_query(index.schema, SEQUENCE, list(beyond))
-                others.append(Query.const_score_query(these, score))
+                others.append(numbered(index.schema, beyond, score))
         return [queries[0] if most == rarity else Query.boost_query(queries[0], most / rarity), *others]
 
     def _beyond(self, index: Index, key: Hashable, word: Query, way: Query) -> tuple[int, ...] | None:
@@ -89,7 +91,7 @@ class Covered:
             known = _Known(0, ())
         if known.beyond is None or known.upto > index.sequence:
             return None
-        if known.upto < index.sequence:
+        if known.upto < index.sequence and way is not NOTHING:
             clauses = [(TOccur.Must, Query.const_score_query(way, 0.0)), (TOccur.MustNot, word)]
             if known.upto:
                 later = Query.range_query(index.schema, SEQUENCE, FieldType.Unsigned, known.upto, None, False)

@@ -1,17 +1,21 @@
-"""Ranges and beginnings of strings that have a column to sort by: read from the column, not from every term."""
+"""Documents by the column of a string that they sort by, read from the column and not from every term; or by number."""
 
 from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from functools import cache
 
-from tantivy import Index, Query
+from tantivy import Index, Query, Schema
+from tantivy import Occur as TOccur
 
-from ops.search.fields import SORT_TEXT, build_schema
+from ops.search.fields import SEQUENCE, SORT_TEXT, build_schema
 from ops.search.nodes import Joker, Wildcard
 from ops.search.schema import Kind, field_of
 
+MANY = 1_000
+"""Documents that are looked up one by one: for a set of terms tantivy first builds an automaton (0.15 ms)."""
 LAST = "\U0010ffff"
 """Sorts after every other character."""
 _PLAIN = re.compile(r"\w[\w-]{0,200}")
@@ -23,6 +27,16 @@ _lock = threading.Lock()
 @cache
 def _language() -> Index:
     return Index(build_schema())
+
+
+def numbered(schema: Schema, numbers: Sequence[int], score: float = 0.0) -> Query:
+    """Documents with these sequence numbers, each of which scores the same."""
+    if len(numbers) > MANY:
+        return Query.const_score_query(Query.term_set_query(schema, SEQUENCE, list(numbers)), score)
+    each = [Query.term_query(schema, SEQUENCE, number, "basic") for number in numbers]
+    if len(each) == 1:
+        return Query.const_score_query(each[0], score)
+    return Query.const_score_query(Query.boolean_query([(TOccur.Should, one) for one in each]), score)
 
 
 def by_column(

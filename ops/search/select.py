@@ -23,6 +23,7 @@ from ops.search.frequencies import Frequencies
 from ops.search.local import parse_with_locals
 from ops.search.nodes import Bool, Node, Occur, Phrase, Term
 from ops.search.parameters import Parameters, last, truth, whole
+from ops.search.ranges import numbered
 from ops.search.schema import Kind, field_of
 from ops.search.sorting import By, Hit, Key, Sorter, parse_sort
 from ops.search.store import BIG_FIELDS
@@ -190,7 +191,7 @@ class Select:
         unscored = self._filtered(Query.const_score_query(query, 0.0))
         if among:
             sequences = searcher.fast_field_values(SEQUENCE, [hit.address for hit in among])
-            these = Query.term_set_query(self.engine.schema, SEQUENCE, sequences)
+            these = numbered(self.engine.schema, sequences)
             if searcher.search(Query.boolean_query([(TOccur.Must, these), (TOccur.Must, query)]), 1, count=False).hits:
                 return True
         return bool(searcher.search(unscored, 1, count=False, order_by_field=SEQUENCE).hits)
@@ -231,7 +232,7 @@ class Select:
             return hits
         searcher = self.snapshot.searcher
         sequences = searcher.fast_field_values(SEQUENCE, missing)
-        these = Query.const_score_query(Query.term_set_query(self.engine.schema, SEQUENCE, sequences), 0.0)
+        these = numbered(self.engine.schema, sequences)
         both = Query.boolean_query([(TOccur.Must, query), (TOccur.Must, these)])
         scores = {
             (address.segment_ord, address.doc): score

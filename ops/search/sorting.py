@@ -20,6 +20,7 @@ from tantivy import Order as TOrder
 
 from ops.search.errors import SearchFault
 from ops.search.fields import COLUMNS, EXACT, SEP, SEQUENCE, SORT_TEXT, clean_name
+from ops.search.ranges import numbered
 from ops.search.schema import Kind, field_of
 
 _SPEC = re.compile(r"^\s*(\S+)\s+(\S+)\s*$")
@@ -259,7 +260,7 @@ class Sorter:
     def _scores(self, query: Query, addresses: list[Any]) -> list[float]:
         """Scores of some hits."""
         sequences = self._searcher.fast_field_values(SEQUENCE, addresses)
-        these = Query.const_score_query(Query.term_set_query(self._schema, SEQUENCE, sequences), 0.0)
+        these = numbered(self._schema, sequences)
         both = Query.boolean_query([(TOccur.Must, query), (TOccur.Must, these)])
         hits = self._searcher.search(both, max(1, len(addresses))).hits
         scores = {(address.segment_ord, address.doc): score for score, address in hits}

@@ -13,7 +13,7 @@ from tantivy import Query
 from ops.search import analysis, covered
 from ops.search.among import Among
 from ops.search.analysis import GRAM, GRAM_WEIGHT
-from ops.search.covered import Covered, Index
+from ops.search.covered import NOTHING, Covered, Index
 from ops.search.fields import fits, sequence_of
 
 NEIGHBOURS = 6
@@ -57,12 +57,14 @@ class Words:
         found = [self._alternative(place, prefix, one) for one in piece.alternatives]
         if self._known is not None and len(found) > 1 and piece.alternatives[1].own:
             found = self._known.shortened(self._index, place, prefix, piece.alternatives, found)
-        if len(found) == 1:
-            return Found(found[0], size, not analysis.in_sequence(piece.alternatives[0].parts[0]))
+        first = found[0]
+        found = [one for one in found if one is not NOTHING] or [NOTHING]
+        if len(found) == 1 and found[0] is first:
+            return Found(first, size, not analysis.in_sequence(piece.alternatives[0].parts[0]))
         if among is not None and among.fewer(size):
             found = [among.of(one) for one in found]
             size = among.size
-        return Found(Query.disjunction_max_query(found, 0.0), size, False)
+        return Found(found[0] if len(found) == 1 else Query.disjunction_max_query(found, 0.0), size, False)
 
     def _character(self, place: str, prefix: str, piece: analysis.Piece) -> Query | None:
         """A frequent character beside other words: wherever it stands, which includes where it is a word.
@@ -81,6 +83,8 @@ class Words:
 
     def _alternative(self, place: str, prefix: str, one: analysis.Alternative) -> Query:
         parts = [self.sequence(place, prefix, terms, 0) for terms in one.parts]
+        if any(part is NOTHING for part in parts):
+            return NOTHING
         query = parts[0] if len(parts) == 1 else Query.boolean_query([(TOccur.Must, part) for part in parts])
         return query if one.weight == 1.0 else Query.boost_query(query, one.weight)
 
@@ -102,12 +106,15 @@ class Words:
 
     def sequence(self, place: str, prefix: str, terms: Terms, slop: int) -> Query:
         """Terms at their positions, as far apart as ``slop`` allows."""
-        schema = self._index.schema
+        schema, frequencies = self._index.schema, self._index.frequencies
         if not all(fits(prefix + term) for _, term in terms):
-            return Query.empty_query()
-        if not analysis.in_sequence(terms):
+            return NOTHING
+        alone = not analysis.in_sequence(terms)
+        place = place if alone else sequence_of(place)
+        if not all(frequencies.of(place, prefix + term) for _, term in terms):
+            return NOTHING
+        if alone:
             return Query.term_query(schema, place, prefix + terms[0][1], "freq")
-        place = sequence_of(place)
         if len(terms) == 1:
             return Query.term_query(schema, place, prefix + terms[0][1], "position")
         words: list[str | tuple[int, str]] = [(at, prefix + term) for at, term in terms]
@@ -123,8 +130,11 @@ class Words:
         left out, the most frequent first, and the others score for them.
         """
         where, frequencies = sequence_of(place), self._index.frequencies
-        if len(terms) < 3 or not all(fits(prefix + term) for _, term in terms):
-            return Query.boost_query(self.sequence(place, prefix, terms, 0), RUN_WEIGHT)
+        whole = self.sequence(place, prefix, terms, 0)
+        if whole is NOTHING:
+            return NOTHING
+        if len(terms) < 3:
+            return Query.boost_query(whole, RUN_WEIGHT)
         rarities = [max(frequencies.rarity(where, prefix + term), 1e-6) for _, term in terms]
         left = set(range(len(terms)))
         rarest = max(left, key=rarities.__getitem__)
@@ -141,7 +151,11 @@ def better(query: Query, extras: Iterable[Query]) -> Query:
 
     One around the other: tantivy would look for several of them together in all documents, and not in the hits alone.
     """
+    if query is NOTHING:
+        return NOTHING
     for one in extras:
+        if one is NOTHING:
+            continue
         query = Query.boolean_query([(TOccur.Must, query), (TOccur.Should, one)])
     return query
 
@@ -153,14 +167,17 @@ def several(words: Sequence[Found], needed: int, among: Among | None) -> Query:
     quicker when the rarest in it leads, and the others have one way each.
     """
     needed = max(1, min(needed, len(words)))
+    words = [one for one in words if one.query is not NOTHING]
+    if needed > len(words):
+        return NOTHING
     if needed == len(words):
         return _all(words, among)
     choices = list(combinations(words, needed)) if math.comb(len(words), needed) <= MAX_CHOICES else []
     if needed == 1 or not choices or not _quicker(words, choices):
         found = Query.boolean_query([(TOccur.Should, one.query) for one in words], needed)
         return found if among is None else among.of(found)
-    every = Query.boolean_query([(TOccur.Should, _all(choice, among)) for choice in choices])
-    return better(Query.const_score_query(every, 0.0), [one.query for one in words])
+    unscored = [Query.const_score_query(_all(choice, among), 0.0) for choice in choices]
+    return better(Query.boolean_query([(TOccur.Should, one) for one in unscored]), [one.query for one in words])
 
 
 def _quicker(words: Sequence[Found], choices: Sequence[Sequence[Found]]) -> bool:

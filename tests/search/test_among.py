@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.search import among, covered, words
+from ops.search import among, covered, ranges, words
+from ops.search.fields import SEQUENCE
+from ops.search.frequencies import Frequencies
+from ops.search.ranges import numbered
+from ops.search.select import Select
 from ops.search.testing import CKAN_DISMAX, Catalogue, dataset
 
 PLACES = ("苏州市", "苏州市吴江区", "淮安市淮安区", "南京市", "无锡市新吴区", "昆山市")
@@ -133,3 +137,28 @@ def test_ids_are_those_of_documents_written_before_they_were_kept(tmp_path: Path
         assert sorted(one["id"] for one in found) == ["id-one", "id-two"], fields
         assert all(one.keys() == set(fields.split()) for one in found), fields
     own.close()
+
+
+def test_terms_that_no_document_has_are_left_out_with_the_same_hits_and_scores(
+    city: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [asked(city, text) for text in texts(60)]
+    city.engine.snapshot().kept.clear()
+    really = Frequencies.of
+    monkeypatch.setattr(Frequencies, "of", lambda self, place, term: max(1, really(self, place, term)))
+    assert [asked(city, text) for text in texts(60)] == known
+    city.engine.snapshot().kept.clear()
+
+
+def test_a_value_that_no_document_has_is_not_looked_for(city: Catalogue) -> None:
+    assert "nobody" not in str(Select(city.engine, {}).lucene("name:nobody")[0])
+
+
+@pytest.mark.parametrize("many", [0, 1_000])
+def test_documents_are_found_by_their_numbers_one_by_one_and_as_a_set(
+    city: Catalogue, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(ranges, "MANY", many)
+    searcher = city.engine.snapshot().searcher
+    hits = searcher.search(numbered(city.engine.schema, [3, 50, 70_000, 7]), 10, order_by_field=SEQUENCE).hits
+    assert [number for number, _ in hits] == [50, 7, 3]
