@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from authz import Call, DataObject, GrantState, Identity, Runtime, new_id, objects
-from authz.obligations import quoted
+from authz import Call, DataObject, GrantState, Identity, Role, Runtime, new_id, objects
+from authz.obligations import WrittenText, quoted
+from authz.obligations.values import SQL_TYPES
 from licensing import grants
 from licensing.grants import keys, store
+from ops.delivery.loading import service as loading
+from ops.delivery.loading.made import definition, texts_worth_keeping
 
 PUBLISHER = Identity("user-publisher", "publisher", "publisher")
 ORGANISATION = "org-market"
@@ -57,30 +63,52 @@ async def publish(runtime: Runtime, data: DataObject) -> DataObject:
 
 async def fill_table(
     pool: asyncpg.Pool, schema: str, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]], *,
-    key: str = "_id",
+    key: str = "_id", texts: Sequence[WrittenText] = (),
 ) -> None:
-    """A table with an identity key and the given columns (name to SQL type)."""
-    defined = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    """A table with an identity key and the given columns (name to SQL type), and ``texts`` made of them."""
     place = f"{quoted(schema)}.{quoted(table)}"
     async with pool.acquire() as connection:
-        await connection.execute(
-            f"CREATE TABLE {place} ({quoted(key)} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, {defined})"
-        )
+        await connection.execute(f"CREATE TABLE {place} ({definition(list(columns.items()), texts, key=key)})")
         await connection.copy_records_to_table(table, schema_name=schema, columns=list(columns), records=rows)
         await connection.execute(f"ANALYZE {place}")
 
 
 async def load_restricted(
-    runtime: Runtime, data: DataObject, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]
+    runtime: Runtime, data: DataObject, columns: Mapping[str, str], rows: Iterable[Sequence[Any]], *,
+    written: bool = True,
 ) -> DataObject:
-    """Publish the object and put rows behind it."""
+    """Publish the object and put rows behind it, with finished JSON of its fields (if ``written``) as a load does."""
     await publish(runtime, data)
     table = f"r_{new_id('t')[2:]}"
-    await fill_table(runtime.pool, "restricted", table, columns, rows, key="_row")
+    fields = [one for one in data.fields if columns.get(one.name) == SQL_TYPES.get(one.type)]
+    async with runtime.pool.acquire() as connection:
+        server = connection.get_server_version().major
+    texts = texts_worth_keeping(fields, 0, server) if written else []
+    await fill_table(runtime.pool, "restricted", table, columns, rows, key="_row", texts=texts)
     async with runtime.transaction() as tx:
         return await objects.set_location(
             tx, data.resource_id, {"kind": "restricted", "schema": "restricted", "table": table}
         )
+
+
+async def load_file(runtime: Runtime, data: DataObject, rows: Iterable[Sequence[Any]]) -> DataObject:
+    """Publish the object and load a CSV file of these rows, as a department does."""
+    await publish(runtime, data)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([[one.name for one in data.fields], *rows])
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield text.getvalue().encode()
+
+    call = call_by(replace(PUBLISHER, roles=frozenset({(Role.PUBLISHER, data.organisation_id)})), runtime)
+    with loading.temporary_folder() as folder:
+        upload = await loading.receive(blocks(), Path(folder))
+        wanted = await loading.may_load(runtime, call, data.resource_id)
+        await loading.replace(runtime, call, wanted, upload, Path(folder))
+    async with runtime.transaction() as tx:
+        loaded = await objects.get(tx, data.resource_id)
+    assert loaded is not None
+    return loaded
 
 
 async def make_party(tx: asyncpg.Connection, party_id: str, runtime: Runtime) -> None:

@@ -3,7 +3,9 @@
 from authz.obligations.compile import CompiledQuery, FilterNotAllowed, compile_select
 from authz.obligations.masks import ObligationUnfulfillable
 from authz.obligations.text import literal, quoted
+from authz.obligations.written import WrittenText, written_texts
 
 __all__ = [
-    "CompiledQuery", "FilterNotAllowed", "ObligationUnfulfillable", "compile_select", "literal", "quoted",
+    "CompiledQuery", "FilterNotAllowed", "ObligationUnfulfillable", "WrittenText", "compile_select", "literal",
+    "quoted", "written_texts",
 ]

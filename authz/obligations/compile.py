@@ -12,6 +12,7 @@ from authz.model import FILTER_OPS, DataField, DataObject, Mask, RowFilter
 from authz.obligations.masks import ObligationUnfulfillable, masked
 from authz.obligations.text import Parameters, quoted
 from authz.obligations.values import BIGINT_MAX, SQL_TYPES, ValueUnfit, as_text, typed
+from authz.obligations.written import WRITTEN, found_text
 
 IN_VALUES_MAX = 1_000
 FILTERS_MAX = 50
@@ -35,6 +36,7 @@ class CompiledQuery:
     ``sql`` has ``$n`` placeholders for ``params``; ``sql_literal`` is the same with the values written out, for
     ``COPY (…) TO STDOUT``. ``columns`` are the names in output order; with ``key`` set, the row key follows as one
     more column, for the next cursor. ``types`` are the field types of the output (masked columns become text).
+    Columns of type ``WRITTEN`` are finished JSON: a comma (but for the first column), name, colon and value.
     ``watermark`` is what the caller still has to put into what it delivers.
     """
 
@@ -150,6 +152,7 @@ def compile_select(
     key: str = "_id",
     with_key: bool = False,
     order: Sequence[tuple[str, bool]] = (),
+    kept: frozenset[str] = frozenset(),
 ) -> CompiledQuery:
     """The SELECT that shows what the permit allows of what the caller wants.
 
@@ -157,7 +160,8 @@ def compile_select(
     AND-ed to the grant's row filter, which they can only narrow; ``limit`` rows; ``cursor`` the key of the last row
     already seen; with a cursor or ``with_key`` rows come in order of ``key``. ``order`` names fields, each with whether
     it descends; rows that are equal in all of them come in order of ``key``; it does not go with a cursor.
-    ``salt`` is the grant's, for hash masks.
+    ``salt`` is the grant's, for hash masks. ``kept`` are the columns of finished JSON that the table has (``written``),
+    to be selected in place of what they say.
 
     Raises FilterNotAllowed (403) for columns outside the permit, InvalidInput (422) for values that do not fit their
     field, ObligationUnfulfillable (403) when a duty cannot be compiled: then nothing may be served.
@@ -171,8 +175,12 @@ def compile_select(
     if not names:
         raise InvalidInput([FieldError("columns", "too_short", "至少选择一个字段", "must name at least one field")])
     selected, types = [], {}
-    for name in names:
-        expression, types[name] = compiler.shown(compiler.known(name))
+    for place, name in enumerate(names):
+        field = compiler.known(name)
+        expression, types[name] = compiler.shown(field)
+        text = found_text(field, obligations.masks.get(name), place, expression, kept) if kept else None
+        if text is not None:
+            expression, types[name] = text, WRITTEN
         selected.append(f"{expression} AS {quoted(name)}")
     if cursor is not None and not -BIGINT_MAX <= cursor <= BIGINT_MAX:
         raise InvalidInput([FieldError("cursor", "out_of_range", "超出范围", "is out of range")])

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-import orjson
 from starlette.requests import Request
 
 from authz import Decision, DecisionRequest, beijing_date, objects, policy_version
-from authz.obligations import CompiledQuery, literal, quoted
+from authz.obligations import CompiledQuery, quoted
 from authz.obligations.values import SQL_TYPES
+from authz.obligations.written import WRITTEN, label
 from billing.usage.model import beijing_start
 from licensing import grants
 from ops.delivery import service
@@ -36,6 +37,9 @@ KEPT_S = 60.0
 SHAPES_MAX = 64
 PAIRS_MAX = 48
 """Columns that one call of ``concat`` takes, each with its name: a function has at most a hundred arguments."""
+
+BETWEEN = b"}\n,{"
+"""What stands between two rows of a page."""
 
 STAMP = f"{grants.STAMP} || '/' || {objects.STAMP}"
 
@@ -161,7 +165,7 @@ async def shape_of(
     require(parts.runtime, found.data, facts, decision)
     access = Access(found.data, facts, decision.obligations)
     permit = Permit(parts, access, found.pool, found.key, found.version, found.generation, {})
-    compiled = permit.compile(query, limit=(query.limit or 1) + 1, cursor=0, with_key=True)
+    compiled = permit.compile(query, limit=(query.limit or 1) + 1, cursor=0, with_key=True, kept=found.written)
     places = len(compiled.params)
     stamp = STAMP.format(prefix=f"${places + 1}::text", resource_id=f"${places + 2}::text")
     page = page_sql(compiled, query.limit or 1, holder.server, for_lane=True)
@@ -190,12 +194,12 @@ def server_of(connection: asyncpg.Connection) -> tuple[int, ...]:
 def page_sql(compiled: CompiledQuery, limit: int, server: tuple[int, ...], *, for_lane: bool = False) -> str:
     """One row: how many rows there are up to ``limit`` + 1, the key of the last one shown, all of them as JSON.
 
-    The rows are separated by a line feed and a comma. JSON text escapes line feeds, and ``json`` columns, which are
-    kept as they were written, go through ``jsonb``; so the last row can be cut off at the last line feed.
-    ``server`` is the version of the PostgreSQL that will run it. ``for_lane`` asks for the text as the connections
-    of ``lanes`` read it, byte for byte without a conversion.
+    The rows have no braces at the very beginning and end, and ``BETWEEN`` stands between them. JSON text escapes line
+    feeds, and ``json`` columns, which are kept as they were written, go through ``jsonb``; so the last row can be cut
+    off at the last line feed. ``server`` is the version of the PostgreSQL that will run it. ``for_lane`` asks for the
+    text as the connections of ``lanes`` read it, byte for byte without a conversion.
     """
-    rows = "string_agg(p.item, E'\\n,')"
+    rows = "string_agg(p.item, E'}\\n,{')"
     items = f"{rows}::varchar" if for_lane else f"convert_to({rows}, 'UTF8')"
     item = _item_by_values(compiled) if server >= (17,) else _item_by_record(compiled)
     return (
@@ -209,18 +213,34 @@ def _item_by_record(compiled: CompiledQuery) -> str:
         f"q.{quoted(name)}::jsonb AS {quoted(name)}" if compiled.types[name] == "json" else f"q.{quoted(name)}"
         for name in compiled.columns
     )
-    return f"(SELECT row_to_json(x)::text FROM (SELECT {shown}) AS x)"
+    return f"(SELECT left(right(row_to_json(x)::text, -1), -1) FROM (SELECT {shown}) AS x)"
 
 
 def _item_by_values(compiled: CompiledQuery) -> str:
     """The same text put together value by value, in half the time: ``JSON_SCALAR`` finds out once per statement how a
-    type is written, ``row_to_json`` once per value."""
-    parts = []
+    type is written, ``row_to_json`` once per value. What the table keeps as finished JSON is taken as it is."""
+    pieces: list[str] = []
+    pairs: list[str] = []
     for place, name in enumerate(compiled.columns):
-        before = ("{" if place == 0 else ",") + orjson.dumps(name).decode() + ":"
-        parts.append(f"{literal(before)}, {_value(compiled, name)}")
-    pieces = [", ".join(parts[at : at + PAIRS_MAX]) for at in range(0, len(parts), PAIRS_MAX)]
-    return " || ".join(f"concat({piece})" for piece in pieces) + " || '}'"
+        written = compiled.types[name] == WRITTEN
+        if pairs and (written or len(pairs) == PAIRS_MAX):
+            pieces.append(f"concat({', '.join(pairs)})")
+            pairs = []
+        if written:
+            pieces.append(f"q.{quoted(name)}")
+        else:
+            pairs.append(f"{label(name, ',' if place else '')}, {_value(compiled, name)}")
+    if pairs:
+        pieces.append(f"concat({', '.join(pairs)})")
+    return _joined(pieces)
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """All of them one after the other: halves of halves, so that no long text is copied once for every piece."""
+    if len(pieces) == 1:
+        return pieces[0]
+    half = (len(pieces) + 1) // 2
+    return f"({_joined(pieces[:half])} || {_joined(pieces[half:])})"
 
 
 def _value(compiled: CompiledQuery, name: str) -> str:

@@ -122,12 +122,14 @@ def _body(
     parts: DeliveryParts, identity: str, generation: str, query: DataQuery, row: asyncpg.Record
 ) -> tuple[bytes, int]:
     """The answer and how many rows it shows; one more was read to know whether there is a next page."""
-    limit, rows, items = query.limit or 1, row["rows"], row["items"] or b""
+    limit, rows, items = query.limit or 1, row["rows"], row["items"]
+    if not rows:
+        return b'{"items":[],"next":null}', 0
     following = b"null"
     if rows > limit:
-        items, rows = items[: items.rindex(b"\n,")], limit
+        items, rows = items[: items.rindex(holders.BETWEEN)], limit
         following = b'"%b"' % parts.cursors.make(identity, generation, row["last"]).encode()
-    return b'{"items":[%b],"next":%b}' % (items, following), rows
+    return b'{"items":[{%b}],"next":%b}' % (items, following), rows
 
 
 async def _open_page(permit: Permit, query: DataQuery) -> Page:

@@ -103,7 +103,10 @@ class Permit:
 
 @dataclass(frozen=True)
 class Found:
-    """A data object with its real columns and the grant of the caller, before any decision."""
+    """A data object with its real columns and the grant of the caller, before any decision.
+
+    ``written`` are the columns in which the table keeps fields as finished JSON.
+    """
 
     data: DataObject
     held: Held | None
@@ -111,6 +114,7 @@ class Found:
     key: str
     version: str
     generation: str
+    written: frozenset[str] = frozenset()
 
     @property
     def grant(self) -> GrantFacts | None:
@@ -139,10 +143,12 @@ async def with_rows(parts: DeliveryParts, data: DataObject, held: Held | None) -
             columns = await parts.columns.of(connection, schema, table)
     own = (ROW_KEY,) if kind == "restricted" else DATASTORE_OWN
     data = replace(
-        with_columns(data, columns[0], own=own), location={"kind": kind, "schema": schema, "table": table}
+        with_columns(data, columns.fields, own=own), location={"kind": kind, "schema": schema, "table": table}
     )
-    mark = columns[1]
-    return Found(data, held, pool, own[0], f"{data.version}-{mark}", mark.partition("-")[0])
+    mark = columns.mark
+    return Found(
+        data, held, pool, own[0], f"{data.version}-{mark}", mark.partition("-")[0], columns.written,
+    )
 
 
 async def limit_rate(parts: DeliveryParts, request: Request) -> dict[str, str]:

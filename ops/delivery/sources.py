@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import asyncpg
 
 from authz import DataField, DataObject, Grade, OpenAttribute
+from authz.obligations.written import PREFIX
 from ops.delivery.refusals import DataNotLoaded
 
 COLUMNS_KEPT_S = 5.0
@@ -24,26 +25,38 @@ TYPES = {
 DATASTORE_OWN = ("_id", "_full_text")
 
 
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    """``fields`` are (name, field type) pairs in order, ``mark`` changes with the table's content.
+
+    ``written`` are names of columns in which the table keeps fields as finished JSON; they are no fields. Only what is
+    generated counts: nothing else could not be made to say something else than the field.
+    """
+
+    fields: list[tuple[str, str]]
+    mark: str
+    written: frozenset[str]
+
+
 class Columns:
     """Real columns of tables, remembered for a few seconds."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[float, list[tuple[str, str]], str]] = {}
+        self._known: dict[tuple[str, str], tuple[float, TableColumns]] = {}
 
     def forget(self) -> None:
         self._known.clear()
 
-    def known(self, schema: str, table: str) -> tuple[list[tuple[str, str]], str] | None:
+    def known(self, schema: str, table: str) -> TableColumns | None:
         known = self._known.get((schema, table))
-        return (known[1], known[2]) if known and known[0] > time.monotonic() else None
+        return known[1] if known and known[0] > time.monotonic() else None
 
-    async def of(
-        self, connection: asyncpg.Connection, schema: str, table: str
-    ) -> tuple[list[tuple[str, str]], str]:
-        """(name, field type) pairs in order, and a mark that changes with the table's content; DataNotLoaded."""
+    async def of(self, connection: asyncpg.Connection, schema: str, table: str) -> TableColumns:
+        """What the table has now; DataNotLoaded when there is none."""
         rows = await connection.fetch(
             """
-            SELECT a.attname, t.typname, c.oid::bigint AS oid, c.relfilenode::bigint AS node,
+            SELECT a.attname, t.typname, a.attgenerated = 's' AND starts_with(a.attname, $3) AS written,
+                   c.oid::bigint AS oid, c.relfilenode::bigint AS node,
                    coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0) AS changes
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -51,16 +64,17 @@ class Columns:
             LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
             WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm') ORDER BY a.attnum
             """,
-            schema, table,
+            schema, table, PREFIX,
         )
         if not rows:
             raise DataNotLoaded
-        columns = [(row["attname"], TYPES.get(row["typname"], "other")) for row in rows]
+        fields = [(row["attname"], TYPES.get(row["typname"], "other")) for row in rows if not row["written"]]
         mark = f"{rows[0]['oid']:x}-{rows[0]['node']:x}-{rows[0]['changes']:x}"
         if len(self._known) > COLUMNS_KEPT_MAX:
             self._known.clear()
-        self._known[schema, table] = (time.monotonic() + COLUMNS_KEPT_S, columns, mark)
-        return columns, mark
+        columns = TableColumns(fields, mark, frozenset(row["attname"] for row in rows if row["written"]))
+        self._known[schema, table] = (time.monotonic() + COLUMNS_KEPT_S, columns)
+        return columns
 
 
 def with_columns(data: DataObject, columns: Sequence[tuple[str, str]], *, own: Sequence[str]) -> DataObject:

@@ -38,7 +38,7 @@ async def both(tx: asyncpg.Connection, compiled: CompiledQuery, limit: int) -> b
 
 
 async def test_every_type_is_written_alike(tx: asyncpg.Connection) -> None:
-    found = orjson.loads(b"[%b]" % await both(tx, of(ROWS, TYPES), 3))
+    found = orjson.loads(b"[{%b}]" % await both(tx, of(ROWS, TYPES), 3))
     assert found[0]["te\"xt\\"] == '"\\\b\f\n\r\t\x01\x7f\u2028ü语'
     assert found[1] == {
         'te"xt\\': "", "数字": "NaN", "day": "0044-03-15 BC", "at": "infinity", "flag": False, "whole": -1,
@@ -51,5 +51,5 @@ async def test_more_columns_than_a_function_takes(tx: asyncpg.Connection) -> Non
     names = [f"c{number}" for number in range(PAIRS_MAX * 2 + 5)]
     shown = ", ".join(f"g + {number} AS {name}" for number, name in enumerate(names))
     sql = f"SELECT g::bigint AS _row, {shown} FROM generate_series(1, 3) AS g"
-    found = orjson.loads(b"[%b]" % await both(tx, of(sql, dict.fromkeys(names, "integer")), 2))
+    found = orjson.loads(b"[{%b}]" % await both(tx, of(sql, dict.fromkeys(names, "integer")), 2))
     assert found[2] == {name: 3 + number for number, name in enumerate(names)}

@@ -32,6 +32,7 @@ from authz import (
 )
 from authz.obligations import quoted
 from ops.delivery.connections import acquired
+from ops.delivery.loading.made import definition, texts_worth_keeping, without_statistics
 from ops.delivery.loading.tables import Format, TableReader
 from ops.delivery.loading.values import SQL_TYPES
 from ops.delivery.service import ROW_KEY
@@ -163,7 +164,7 @@ async def replace(runtime: Runtime, call: Call, data: DataObject, upload: Upload
     form, rows = await asyncio.to_thread(_normalize, upload, data.fields, target)
     table = f"r_{secrets.token_hex(16)}"
     async with runtime.transaction() as tx:
-        await _create(tx, table, data.fields)
+        await _create(tx, table, data.fields, target.stat().st_size / max(1, rows))
         await tx.copy_to_table(
             table, source=target, schema_name=SCHEMA, columns=names, format="csv", force_null=names
         )
@@ -187,7 +188,7 @@ async def _index(tx: asyncpg.Connection, table: str) -> None:
         " JOIN pg_attribute a ON a.attrelid = $1::text::regclass AND a.attname = s.attname"
         " JOIN pg_type t ON t.oid = a.atttypid"
         " WHERE s.schemaname = $2 AND s.tablename = $3 AND s.attname <> $4 AND t.typname IN ('text', 'int8')"
-        " AND s.n_distinct < -0.5 AND s.null_frac < 0.5 ORDER BY a.attnum LIMIT $5",
+        " AND a.attgenerated = '' AND s.n_distinct < -0.5 AND s.null_frac < 0.5 ORDER BY a.attnum LIMIT $5",
         f"{SCHEMA}.{quoted(table)}", SCHEMA, table, ROW_KEY, INDEXES_MAX,
     )
     for row in rows:
@@ -195,13 +196,13 @@ async def _index(tx: asyncpg.Connection, table: str) -> None:
         await tx.execute(f"CREATE INDEX ON {SCHEMA}.{quoted(table)} USING {method} ({quoted(row['name'])})")
 
 
-async def _create(tx: asyncpg.Connection, table: str, fields: Sequence[DataField]) -> None:
-    columns = ", ".join(f"{quoted(one.name)} {SQL_TYPES[one.type]}" for one in fields)
-    await tx.execute(
-        f"CREATE TABLE {SCHEMA}.{quoted(table)} ({quoted(ROW_KEY)} bigint GENERATED ALWAYS AS IDENTITY"
-        f" PRIMARY KEY, {columns})"
-    )
-    await tx.execute(f"REVOKE ALL ON {SCHEMA}.{quoted(table)} FROM PUBLIC")
+async def _create(tx: asyncpg.Connection, table: str, fields: Sequence[DataField], row_bytes: float) -> None:
+    place = f"{SCHEMA}.{quoted(table)}"
+    texts = texts_worth_keeping(fields, row_bytes, tx.get_server_version().major)
+    columns = definition([(one.name, SQL_TYPES[one.type]) for one in fields], texts, key=ROW_KEY)
+    await tx.execute(f"CREATE TABLE {place} ({columns})")
+    await without_statistics(tx, place, texts)
+    await tx.execute(f"REVOKE ALL ON {place} FROM PUBLIC")
 
 
 async def _swap(
