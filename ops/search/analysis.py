@@ -20,6 +20,7 @@ from operator import add
 
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
+from ops.search import grams
 from ops.search.chinese import pinyin
 from ops.search.chinese.folding import lines_of
 from ops.search.chinese.folding import normalize as normalize
@@ -29,9 +30,8 @@ from ops.search.kept import Kept
 from ops.search.schema import Kind
 
 GRAM = "\x02"
-"""Marks a character n-gram, so that it never equals a word of the same spelling."""
+"""Marks a character or a pair of them, so that it never equals a word of the same spelling."""
 _BETWEEN = " " + GRAM
-NGRAM_MIN, NGRAM_MAX = 2, 10
 INITIALS_MAX = 6
 MAX_TERM_BYTES = 32_766
 """Lucene's longest term; a longer one is not indexed."""
@@ -238,23 +238,6 @@ RUN_TEXTS = {kind: Kept(partial(_run_texts, kind=kind), KEPT_RUNS, LONGEST_KEPT)
 _STRETCH = {kind: Kept(partial(_stretch, kind=kind), KEPT_STRETCHES, LONGEST_KEPT) for kind in _TEXTS}
 
 
-def gram_text(text: str) -> str:
-    """What the index cuts into n-grams."""
-    return normalize(text).lower()
-
-
-def ngrams(text: str) -> list[str]:
-    """Every 2 to 10 neighbouring characters, in lower case, each once (autocomplete)."""
-    lowered = gram_text(text)
-    size = len(lowered)
-    grams = {
-        lowered[start : start + width]
-        for width in range(NGRAM_MIN, NGRAM_MAX + 1)
-        for start in range(size - width + 1)
-    }
-    return sorted(grams)
-
-
 def phrase_terms(text: str, kind: Kind) -> list[tuple[int, str]]:
     """A quoted text as (position, term): characters in sequence for Chinese, delimited parts for the rest."""
     terms: list[tuple[int, str]] = []
@@ -391,6 +374,8 @@ def reading_terms(text: str) -> tuple[list[str], list[str]]:
 
 def wildcard_form(text: str, kind: Kind) -> str:
     """What Lucene's multi-term analysis does to a prefix, wildcard or fuzzy term: no stemming, no splitting."""
+    if kind is Kind.NGRAM:
+        return grams.plain(text)
     lowered = normalize(text).lower()
     return fold(lowered) if kind is Kind.TEXT else lowered
 

@@ -12,7 +12,7 @@ from typing import Any
 from tantivy import FieldType, Query, Schema
 from tantivy import Occur as TOccur
 
-from ops.search import analysis, nodes, reading
+from ops.search import analysis, grams, nodes, reading
 from ops.search.among import Among, among_of
 from ops.search.boosting import UNIT
 from ops.search.budget import ALL_TERMS, PATTERN, Budget
@@ -242,17 +242,14 @@ class Compiler:
         return self.words.sequence(place, prefix, terms, slop) if terms else None
 
     def _ngram(self, place: str, text: str) -> Query | None:
-        """Each word as one gram, longer ones as overlapping grams of the longest size, all required.
+        """Each word somewhere in it, all required.
 
         Of a title also what the letters read as, so that CKAN's own autocomplete knows pinyin and initials.
         """
-        grams: list[str] = []
-        for word in analysis.normalize(text).lower().split():
-            width = analysis.NGRAM_MAX
-            grams.extend(word[at : at + width] for at in range(max(1, len(word) - width + 1)))
-        if not grams:
+        words = list(dict.fromkeys(analysis.normalize(text).lower().split()))
+        if not words:
             return None
-        found = [self._exact(place, gram) for gram in dict.fromkeys(grams)]
+        found = [grams.containing(self.schema, place, word) for word in words]
         exact = found[0] if len(found) == 1 else Query.boolean_query([(TOccur.Must, one) for one in found])
         letters = pinyin.typed(text) if place == "title_ngram" else ""
         heard = reading.by_letters(self.schema, letters, unfinished=True) if len(letters) > 1 else None
@@ -280,19 +277,28 @@ class Compiler:
                 bound = analysis.wildcard_form(bound, kind)
             bounds.append(bound)
         found = by_column(name, bounds[0], bounds[1], node.include_lower, node.include_upper)
-        return _alike(found) if found else self._between(place, prefix, bounds[0], bounds[1], node)
+        if found:
+            return _alike(found)
+        pieces = kind is Kind.NGRAM
+        return self._between(grams.beginnings_of(place) if pieces else place, prefix, bounds, node, pieces=pieces)
 
-    def _between(self, place: str, prefix: str, low: str | None, high: str | None, node: nodes.Range) -> Query:
-        """All terms of a field between two, read from the term dictionary."""
+    def _between(
+        self, place: str, prefix: str, bounds: list[str | None], node: nodes.Range, *, pieces: bool
+    ) -> Query:
+        """All terms of a field between two, read from the term dictionary; of ``pieces`` one of them must be."""
         self.budget.spend(ALL_TERMS)
+        low, high = (None if bound is None else bound.encode() for bound in bounds)
+
+        def within(text: str) -> bool:
+            value = text.encode()
+            above = low is None or value > low or (value == low and node.include_lower)
+            return above and (high is None or value < high or (value == high and node.include_upper))
+
         found = []
         for term, _ in self.searcher.terms_with_prefix(place, prefix):
-            value = term[len(prefix) :].encode()
-            if low is not None and (value < low.encode() or (value == low.encode() and not node.include_lower)):
-                continue
-            if high is not None and (value > high.encode() or (value == high.encode() and not node.include_upper)):
-                continue
-            found.append(term)
+            value = term[len(prefix) :]
+            if any(map(within, grams.pieces(value))) if pieces else within(value):
+                found.append(term)
         if not found:
             return Query.empty_query()
         return _alike(Query.term_set_query(self.schema, place, found))
@@ -333,8 +339,11 @@ class Compiler:
     def _automaton(self, place: tuple[str, str], regex: str) -> Query:
         """Terms of one field that an expression covers."""
         self.budget.spend(PATTERN)
+        name, prefix = place
         try:
-            query = Query.regex_query(self.schema, place[0], _META.sub(r"\\\1", place[1]) + regex)
+            if field_of(name).kind is Kind.NGRAM:
+                return _alike(grams.matching(self.schema, name, regex))
+            query = Query.regex_query(self.schema, name, _META.sub(r"\\\1", prefix) + regex)
         except ValueError as error:
             raise SearchFault(f"The pattern is too complex: {error}") from error
         return _alike(query)
@@ -344,9 +353,13 @@ class Compiler:
         """What the analysis does to a literal of a pattern."""
         return (lambda text: analysis.wildcard_form(text, kind)) if kind.is_text else str
 
-    def _fuzzy(self, name: str, kind: Kind, node: nodes.Fuzzy) -> Query:
+    def _fuzzy(self, name: str, kind: Kind, node: nodes.Fuzzy) -> Query | None:
         place, prefix = place_of(name)
         text = analysis.wildcard_form(node.text, kind) if kind.is_text else node.text
+        if kind is Kind.NGRAM:
+            self.budget.spend(PATTERN)
+            far = node.distance and len(text) <= MAX_PATTERN
+            return grams.alike(self.schema, place, text, node.distance) if far else self._ngram(place, node.text)
         if node.distance == 0 or not fits(prefix + text) or len(text) > MAX_PATTERN:
             return self._exact(place, prefix + text)
         self.budget.spend(ALL_TERMS if prefix else PATTERN)

@@ -1,9 +1,8 @@
 """Term facets: counts of a field's values among the hits, in Solr's flat lists.
 
-Fields with a column are counted by the values that are kept for the documents' numbers (``values.py``), of which the
-search for the hits gives most; until these are read, all together in one pass over the columns. The others (texts,
-dates, numbers, fields of which hardly two documents share a value) are counted by walking their terms. All count
-exactly.
+Strings are counted by the values that are kept for the documents' numbers (``values.py``), of which the search for the
+hits gives most. Until these are read, and of other fields (texts, dates, numbers, fields of which hardly two documents
+share a value), the terms are walked. Both count exactly.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tantivy import Query
 from ops.search import common
 from ops.search.analysis import GRAM
 from ops.search.errors import SearchFault, unsupported
-from ops.search.fields import COUNTED, COUNTED_MARK, EXACT, SEP, SEQUENCE, clean_name, is_counted, place_of
+from ops.search.fields import EXACT, SEP, SEQUENCE, clean_name, is_counted, place_of
 from ops.search.schema import Kind, field_of
 
 if TYPE_CHECKING:
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
     from ops.search.sorting import Sorter
 
 MAX_FACETS = 100
-EVERY = 1_000_000_000
-"""More values than a field can have: what a segment is asked for, so that no count is cut short."""
-MAX_VALUES = 60_000
-"""Values that one pass over columns gives back; who asks for more has them counted by their terms."""
-
 FEW = 6_000
 """Hits whose numbers the search for the best of them gives along; those of more are asked for by themselves."""
 KEPT = 400
@@ -66,7 +60,7 @@ class Wish:
 
 
 class Counting:
-    """The counts of one search. Over columns they begin while the hits are looked for: both take about as long."""
+    """The counts of one search. By terms they begin while the hits are looked for: both take about as long."""
 
     def __init__(self, select: Select, main: Query, query: Query) -> None:
         self._select = select
@@ -118,16 +112,16 @@ def counts(
         raise SearchFault(f"A request may ask for {MAX_FACETS} facets")
     if any(name.startswith("{!") for name in names):
         raise unsupported("Local parameters {!…} in facet.field")
+    if any(field_of(name).kind is Kind.NGRAM for name in names):
+        raise unsupported("Counting pieces of names and titles")
     wishes = [
         _wish(select, name) for name in dict.fromkeys(names)
         if clean_name(name) and field_of(name).kind is not Kind.STORED
     ]
-    in_columns = _of_hits(select, query, wishes, sorter, main, key) if sorter is not None else {}
-    left = [wish for wish in wishes if is_counted(wish.name) and wish.name not in in_columns]
-    in_columns.update(_by_columns(select, query, left))
+    known = _of_hits(select, query, wishes, sorter, main, key) if sorter is not None else {}
     fields: dict[str, list[Any]] = {name: [] for name in names}
     for wish in wishes:
-        found = in_columns.get(wish.name)
+        found = known.get(wish.name)
         fields[wish.name] = _flat(select, query, wish, _by_terms(select, query, wish) if found is None else found)
     queries: dict[str, int] = {}
     for text in select.parameters.get("facet.query", []):
@@ -177,34 +171,6 @@ def _of_hits(
         tallied = {name: values.tally(name, numbers) for name in names}
         found = {name: tally for name, tally in tallied.items() if tally is not None}
     return {wish.name: values.named(wish.name, found[wish.name], wish.enough) for wish in wishes if wish.name in found}
-
-
-def _by_columns(select: Select, query: Query, wishes: list[Wish]) -> dict[str, Pairs]:
-    """Values with their counts, as many as are needed, of all fields in one pass; fields left out have too many."""
-    asked: dict[str, Any] = {}
-    for wish in wishes:
-        enough = wish.enough
-        if enough != 0:
-            size = MAX_VALUES if enough is None else min(enough, MAX_VALUES)
-            terms = {"field": f"{COUNTED}.{wish.name}", "size": size, "segment_size": EVERY}
-            asked[wish.name] = {"terms": terms}
-    if not asked:
-        return {}
-    try:
-        answer = select.snapshot.searcher.aggregate(query, asked)
-    except ValueError:
-        return {}
-    found: dict[str, Pairs] = {}
-    for wish in wishes:
-        part = answer.get(wish.name)
-        if part is None:
-            continue
-        buckets = part["buckets"]
-        whole = wish.enough is not None and wish.enough <= MAX_VALUES
-        if whole or len(buckets) < MAX_VALUES:
-            cut = len(COUNTED_MARK)
-            found[wish.name] = [(bucket["key"][cut:], int(bucket["doc_count"])) for bucket in buckets]
-    return found
 
 
 def _by_terms(select: Select, query: Query, wish: Wish) -> Pairs:

@@ -4,7 +4,7 @@ Text fields named in the schema have two tantivy fields of their own: a bag of w
 Everything exact (strings, the catch-all, dates and numbers for equality and facets) shares the field ``s`` as
 terms ``name SEP value``; dynamic text shares ``x`` the same way (spaces of a name become another character there).
 ``SEP name`` in ``s`` says that a document has the field at all. Dates and numbers have columns besides, for ranges
-and sorting; strings that are counted have one each in the JSON field ``f``, which holds nothing but columns.
+and sorting.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tantivy import Filter, Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
+from tantivy import Index, Schema, SchemaBuilder
 
-from ops.search.analysis import MAX_TERM_BYTES, NGRAM_MAX, NGRAM_MIN
+from ops.search.analysis import MAX_TERM_BYTES
+from ops.search.grams import beginnings_of
 from ops.search.schema import FIELDS, Kind, field_of
 
 SEP = "\x1f"
@@ -27,20 +28,15 @@ KEY = "key_"
 SEQUENCE = "seq_"
 PINYIN, INITIALS = "title_pinyin", "title_initials"
 """The readings of a title's characters in sequence, and their initials from each character on."""
-COUNTED = "f"
-COUNTED_MARK = ":"
-"""Before each value of a column, so that none is read as a date."""
 UNCOUNTED = frozenset({
     "index_id", "id", "name", "title_string", "url", "ckan_url", "download_url", "res_url", "revision_id", "_version_",
     "permission_labels",
 })
 """Fields of which hardly two documents share a value: counted by their terms, when somebody asks."""
-_COLUMN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
-GRAMS = "grams"
-"""Tokenizer of fields that hold every n-gram of a text."""
+_COUNTED_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LOCKED_S = 30.0
 _SPACES = str.maketrans(" \t\n\r\f\v", "\x05" * 6)
-LAYOUT = "7"
+LAYOUT = "8"
 """Version of the analysis and layout: another value makes the engine index everything anew from the store."""
 
 SORT_TEXT = {"name": "name_", "title_string": "title_string_", "title": "title_string_"}
@@ -52,20 +48,20 @@ def build_schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_text_field(KEY, tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field(SEQUENCE, fast=True, indexed=True)
-    builder.add_text_field(EXACT, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field(EXACT, tokenizer_name="whitespace", index_option="basic")
     builder.add_text_field(DYNAMIC_TEXT, tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field(sequence_of(DYNAMIC_TEXT), tokenizer_name="whitespace", index_option="position")
     builder.add_text_field(PINYIN, tokenizer_name="whitespace", index_option="position")
     builder.add_text_field(INITIALS, tokenizer_name="whitespace", index_option="basic")
     for name, field in FIELDS.items():
         if field.own and field.kind is Kind.NGRAM:
-            builder.add_text_field(name, tokenizer_name=GRAMS, index_option="basic")
+            builder.add_text_field(name, tokenizer_name="whitespace", index_option="position")
+            builder.add_text_field(beginnings_of(name), tokenizer_name="whitespace", index_option="basic")
         elif field.own and field.kind.is_text:
             builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
             builder.add_text_field(sequence_of(name), tokenizer_name="whitespace", index_option="position")
         elif name in COLUMNS:
             builder.add_integer_field(name, indexed=True, fast=True)
-    builder.add_json_field(COUNTED, fast=True, tokenizer_name=COUNTED, index_option="basic")
     for column in sorted(set(SORT_TEXT.values())):
         builder.add_text_field(column, tokenizer_name="raw", index_option="basic", fast=True)
     return builder.build()
@@ -86,23 +82,13 @@ def open_index(folder: Path, heap_bytes: int) -> tuple[Index, Any]:
             if "LockBusy" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
-    register_tokenizers(index)
     return index, writer
-
-
-def register_tokenizers(index: Index) -> None:
-    """Tokenizers are not kept in an index: they are named anew each time it is opened."""
-    grams = Tokenizer.ngram(NGRAM_MIN, NGRAM_MAX, False)
-    index.register_tokenizer(GRAMS, TextAnalyzerBuilder(grams).build())
-    nothing = TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.remove_long(1)).build()
-    index.register_tokenizer(COUNTED, nothing)
-    index.register_fast_field_tokenizer(COUNTED, TextAnalyzerBuilder(Tokenizer.raw()).build())
 
 
 @lru_cache(maxsize=4096)
 def is_counted(name: str) -> bool:
-    """Has a field a column of its values, by which they are counted?"""
-    return field_of(name).kind is Kind.STRING and name not in UNCOUNTED and _COLUMN_NAME.fullmatch(name) is not None
+    """Are the values of a field counted by the numbers of the documents?"""
+    return field_of(name).kind is Kind.STRING and name not in UNCOUNTED and _COUNTED_NAME.fullmatch(name) is not None
 
 
 def sequence_of(place: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tantivy import Occur as TOccur
 from tantivy import Query, Schema
 
-from ops.search import analysis, nodes, reading
+from ops.search import analysis, grams, nodes, reading
 from ops.search.chinese import pinyin
 from ops.search.chinese.folding import normalize
 from ops.search.chinese.lexicon import LEXICON
@@ -33,7 +33,7 @@ MAX_SEGMENTS = 10
 LATIN_MIN = 4
 """Shorter words of Latin script have too many neighbours."""
 INITIALS_MIN = 3
-RUN_MAX = analysis.NGRAM_MAX
+RUN_MAX = grams.MOST
 WORD_WEIGHT = 0.6
 PARTIAL_BOOST = 20.0
 """Corrected words outrank documents that lack the mistyped word altogether."""
@@ -277,10 +277,8 @@ def slips(run: str) -> tuple[list[str], str]:
 def slipped_titles(schema: Schema, run: str) -> list[Query]:
     """Titles with a run of Chinese one slip away."""
     whole, pattern = slips(run)
-    found = [Query.const_score_query(Query.term_set_query(schema, "title_ngram", whole), 1.0)] if whole else []
-    if pattern:
-        found.append(Query.const_score_query(Query.regex_query(schema, "title_ngram", pattern), 1.0))
-    return found
+    patterns = ("|".join(map(_plain, whole)), pattern)
+    return [Query.const_score_query(grams.matching(schema, "title_ngram", one), 1.0) for one in patterns if one]
 
 
 def latin_slips(word: str) -> list[str]:

@@ -14,18 +14,15 @@ from functools import lru_cache
 
 from tantivy import Document, PreTokenizedString, Token
 
-from ops.search import analysis
+from ops.search import analysis, grams
 from ops.search.chinese.folding import normalize
 from ops.search.fields import (
     COLUMNS,
-    COUNTED,
-    COUNTED_MARK,
     EXACT,
     SEP,
     SORT_TEXT,
     clean_name,
     fits,
-    is_counted,
     place_of,
     sequence_of,
 )
@@ -57,8 +54,10 @@ class Target:
     prefix: str
     marker: str
     """The term that says that a document has the field."""
+    parted: bool
+    """Would spaces part that term?"""
     seq: str
-    """The tantivy field that keeps the order of its terms."""
+    """The tantivy field that keeps the order of its terms; of pieces the one of what begins at each character."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,33 +68,44 @@ class Plan:
     exact: str | None
     """Prefix of its exact terms."""
     marker: str
+    first: str
+    """The marker and that prefix, for the one value of a field."""
+    room: int
+    """A value of fewer characters makes a term that is surely not too long; of none it is asked when spaces part it."""
     sort: str | None
     checked: bool
     """Its one value is a date or a number and must look like it."""
     date: bool
     number: bool
-    counted: str | None
-    """The field's name when its values have a column."""
     clean: bool
     """Can its name be told from other fields' terms?"""
+
+
+def _parted(text: str) -> bool:
+    """Would spaces part it in the index? What does not print is taken for one."""
+    return " " in text or not text.isprintable()
 
 
 @lru_cache(maxsize=4096)
 def _target(name: str) -> Target:
     place, prefix = place_of(name)
-    return Target(field_of(name).kind, place, prefix, SEP + name, sequence_of(place))
+    kind = field_of(name).kind
+    seq = grams.beginnings_of(place) if kind is Kind.NGRAM else sequence_of(place)
+    return Target(kind, place, prefix, SEP + name, _parted(name), seq)
 
 
 def plan_of(name: str) -> Plan:
     kind = field_of(name).kind
     names = [*([name] if kind.is_text else []), *copies_of(name)]
     exact = name + SEP if not kind.is_text and kind is not Kind.STORED else None
+    first = f"{SEP}{name} {exact}"
     column = name in COLUMNS
     return Plan(
-        tuple(_target(target) for target in names), exact, SEP + name,
+        tuple(_target(target) for target in names), exact, SEP + name, first,
+        room=0 if _parted(name) else SHORT - len(first),
         sort=SORT_TEXT.get(name) if name != "title" else None,
         checked=kind in (Kind.DATE, Kind.INT), date=column and kind is Kind.DATE, number=column and kind is Kind.INT,
-        counted=name if is_counted(name) else None, clean=clean_name(name),
+        clean=clean_name(name),
     )
 
 
@@ -124,13 +134,13 @@ _lately = lru_cache(KEPT_LATELY)(_cut)
 
 
 def _made(value: tuple[Plan, str]) -> tuple[Cut, ...]:
-    """What each text field has of a value; of n-grams the text that they are cut from."""
+    """What each text field has of a value."""
     plan, text = value
     found: list[Cut] = []
     for target in plan.targets:
         kind, prefix = target.kind, target.prefix
         if kind is Kind.NGRAM:
-            found.append((analysis.gram_text(text), ""))
+            found.append(grams.terms(text))
             continue
         words, sequence = cut = _lately(text, kind)
         if prefix:  # the field shares its place with others: each term has the field's name
@@ -151,36 +161,37 @@ class Postings:
 
     def __init__(self) -> None:
         self._exact: list[str] = []
-        self._counted: dict[str, str | list[str]] = {}
+        self._parted: list[str] = []
+        """Exact terms that spaces would part."""
         self._values: dict[Target, dict[str, Cut]] = {}
         """By text: one that a field holds more than once counts once."""
 
     def add(self, plan: Plan, text: str) -> None:
         """The one value of a field."""
-        exact, prefix = self._exact, plan.exact
+        prefix = plan.exact
         if prefix is not None:
-            exact.append(plan.marker)
-            term = prefix + text
-            if len(term) < SHORT or fits(term):
-                exact.append(term)
-                if plan.counted is not None:
-                    self._counted[plan.counted] = COUNTED_MARK + text
+            if len(text) < plan.room and " " not in text and text.isprintable():
+                self._exact.append(plan.first + text)
+            else:
+                self._terms(plan, prefix, (text,))
         if plan.targets:
             self._cut(plan, text)
 
     def add_all(self, plan: Plan, values: Sequence[str]) -> None:
         """Several values of a field."""
         values = list(dict.fromkeys(values))
-        prefix = plan.exact
-        if prefix is not None:
-            self._exact.append(plan.marker)
-            kept = [text for text in values if len(prefix) + len(text) < SHORT or fits(prefix + text)]
-            self._exact += [prefix + text for text in kept]
-            if plan.counted is not None and kept:
-                self._counted[plan.counted] = [COUNTED_MARK + text for text in kept]
+        if plan.exact is not None:
+            self._terms(plan, plan.exact, values)
         if plan.targets:
             for text in values:
                 self._cut(plan, text)
+
+    def _terms(self, plan: Plan, prefix: str, values: Sequence[str]) -> None:
+        """Add exact terms of the values that are not too long."""
+        kept = [text for text in values if len(text) < plan.room or fits(prefix + text)]
+        into = self._parted if plan.room <= 0 or any(map(_parted, kept)) else self._exact
+        into.append(plan.marker)
+        into += [prefix + text for text in kept]
 
     def _cut(self, plan: Plan, text: str) -> None:
         value = plan, text
@@ -189,19 +200,23 @@ class Postings:
             held = self._values.get(target)
             if held is None:
                 self._values[target] = {text: cut}
-                self._exact.append(target.marker)
+                (self._parted if target.parted else self._exact).append(target.marker)
             else:
                 held[text] = cut
 
     def document(self) -> Document:
         places: dict[str, tuple[Target, list[str], list[list[str]]]] = {}
-        document = Document(**{EXACT: self._exact})
-        document.add_json(COUNTED, self._counted)
+        document = Document()
         add_text = document.add_text
+        add_text(EXACT, " ".join(self._exact))
+        if self._parted:
+            tokens = [Token(term, 0, 0, 0) for term in self._parted]
+            document.add_pre_tokenized_text(EXACT, PreTokenizedString("", tokens))
         for target, values in self._values.items():
             if target.kind is Kind.NGRAM:
-                for text, _ in values.values():
-                    add_text(target.place, text)
+                for pairs, beginnings in values.values():
+                    add_text(target.place, pairs)
+                    add_text(target.seq, beginnings)
                 continue
             into = places.get(target.place)
             if into is None:
@@ -218,12 +233,26 @@ class Postings:
 
 def _collect(target: Target, values: dict[str, Cut], words: list[str], spans: list[list[str]]) -> None:
     """Terms of a field's values; each value is a span of its own where a phrase could run from one into the next."""
-    apart = not target.prefix
-    for found, ordered in values.values():
-        if found:
-            words.append(found)
-        if ordered:
-            if apart and spans[-1]:
-                spans.append([])
-            spans[-1].append(ordered)
-        apart = True
+    words += [found for found, _ in values.values() if found]
+    if target.prefix and len(values) == 1:
+        spans[-1] += [ordered for _, ordered in values.values() if " " in ordered]
+        return
+    for ordered in _spans(values):
+        if spans[-1]:
+            spans.append([])
+        spans[-1].append(ordered)
+
+
+def _spans(values: dict[str, Cut]) -> list[str]:
+    """What phrases are found in: values of several terms that are not part of another value.
+
+    A lone term is found as a word. A text that begins and ends with Chinese has the same pairs within another.
+    """
+    found: list[str] = []
+    seen = ""
+    for text in sorted(values, key=len, reverse=True):
+        ordered = values[text][1]
+        if " " in ordered and not ("\u3400" <= text[0] <= "\u9fff" >= text[-1] >= "\u3400" and text in seen):
+            found.append(ordered)
+            seen = f"{seen}\n{text}"
+    return found

@@ -10,7 +10,7 @@ from typing import Any
 from tantivy import Occur as TOccur
 from tantivy import Query
 
-from ops.search import analysis, forgiving, reading
+from ops.search import analysis, forgiving, grams, reading
 from ops.search.chinese import pinyin
 from ops.search.chinese.distance import one_apart
 from ops.search.chinese.folding import normalize, with_offsets
@@ -92,9 +92,9 @@ class Suggest:
         found: list[Query] = []
         title, _ = place_of("title_ngram")
         words = self.plain.split()
-        if all(2 <= len(word) <= analysis.NGRAM_MAX for word in words):
-            grams = [(TOccur.Must, Query.term_query(self.schema, title, word, "basic")) for word in words]
-            found.append(Query.boolean_query(grams))
+        if all(grams.LEAST <= len(word) <= grams.MOST for word in words):
+            each = [(TOccur.Must, grams.containing(self.schema, title, word)) for word in words]
+            found.append(Query.boolean_query(each))
         compiler = self.select.compiler()
         compiler.conjunction = True
         for name in ("title", "name_ngram"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.search.analysis import GRAM, index_terms, ngrams, phrase_terms, query_pieces, wildcard_form
+from ops.search.analysis import GRAM, index_terms, phrase_terms, query_pieces, wildcard_form
 from ops.search.dates import format_date, parse_date
 from ops.search.errors import SearchFault
 from ops.search.schema import Kind
@@ -56,8 +56,7 @@ def test_phrases_keep_positions_across_scripts() -> None:
     assert index_terms("质量 data", Kind.TEXT)[1] == [GRAM + "质量", GRAM + "量", "data"]
 
 
-def test_ngrams_and_wildcards() -> None:
-    assert ngrams("Abc") == ["ab", "abc", "bc"]
+def test_wildcards_are_folded_and_not_stemmed() -> None:
     assert wildcard_form("Rivé", Kind.TEXT) == "rive"
 
 
