@@ -24,7 +24,7 @@ INHERITED = (
     "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "COVERAGE_PROCESS_START",
 )
 CKAN_WORKERS = 2
-LOOP = "ops.accepting:BalancedLoop"
+LOOP, HTTP = "ops.accepting:BalancedLoop", "ops.answering:Answers"
 STREAMING = {"MALLOC_TRIM_THRESHOLD_": "4194304", "MALLOC_MMAP_THRESHOLD_": "4194304"}
 """The service's pieces of 128 KB stay on the heap: mapped anew each, they cost as much as the rest of a download.
 PostgreSQL, too, takes and gives back the same memory with every statement."""
@@ -268,7 +268,7 @@ def _service(plan: Plan) -> list[Part]:
             [
                 *python("uvicorn"), "ops.app:create_app", "--factory", "--host", "127.0.0.1", "--port", str(port),
                 "--no-access-log", "--no-server-header", "--log-level", "warning", "--loop", LOOP,
-                "--http", "httptools", "--timeout-keep-alive", "150", "--timeout-graceful-shutdown", "3", *workers,
+                "--http", HTTP, "--timeout-keep-alive", "150", "--timeout-graceful-shutdown", "3", *workers,
             ],
             {**service_env(plan, "service"), **_by_socket(plan), **STREAMING}, port, needs=("service-setup", "redis"),
             probe=probes.http_ok(port, "/v1/health"),

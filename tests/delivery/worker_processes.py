@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import psycopg2
 
+from ops.stack.parts import HTTP, LOOP
+
 WORKERS = 2
 
 
@@ -33,7 +35,7 @@ class Workers:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "ops.app:create_app", "--factory", "--port", str(self.port),
-             "--no-access-log", "--log-level", "warning", "--loop", "uvloop", "--http", "httptools",
+             "--no-access-log", "--log-level", "warning", "--loop", LOOP, "--http", HTTP,
              "--workers", str(WORKERS), "--timeout-graceful-shutdown", "3"],
             env={**os.environ, **env}, start_new_session=True,
         )
