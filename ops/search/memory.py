@@ -7,7 +7,7 @@ import gc
 import sys
 from typing import Any
 
-LARGE_BYTES = 4 << 20
+LARGE_BYTES = 24 << 20
 """Smaller pieces are used again instead of being given back to the system and asked for anew with every batch."""
 COLLECT = (20_000, 20, 50)
 """The collector of cycles runs seldom: a batch of documents makes many values and hardly a cycle, and the tables that
