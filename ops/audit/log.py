@@ -12,6 +12,7 @@ import orjson
 
 from authz import AuditEntry, Clock, arrays
 
+NAMED, PLAIN = frozenset({str}), frozenset({str, int, bool, type(None)})
 NAMES = tuple(one.name for one in fields(AuditEntry))
 
 
@@ -31,11 +32,13 @@ def leaf_text(entry: AuditEntry, at: str) -> str:
 def _is_plain(value: Any) -> bool:
     """Whether a value is made of such types only that both writers of JSON write alike, the quick and the other one."""
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return True
     if kind is dict:
-        return all(type(key) is str and _is_plain(one) for key, one in value.items())
-    return kind is list and all(map(_is_plain, value))
+        if not NAMED.issuperset(map(type, value)):
+            return False
+        value = value.values()
+    elif kind is not list:
+        return kind in PLAIN
+    return PLAIN.issuperset(map(type, value)) or all(map(_is_plain, value))
 
 
 def _plain(value: object) -> object:

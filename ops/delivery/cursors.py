@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -52,5 +53,6 @@ class Cursors:
         return hmac.digest(self.key, body, "sha256")[:TAG_BYTES]
 
 
+@lru_cache(1_024)
 def _digest(query: str) -> str:
     return hashlib.sha256(query.encode()).hexdigest()[:24]

@@ -19,10 +19,10 @@ REDIS_PAUSE_S = 2.0
 """After a failure Redis is left alone for so long, so that a slow Redis slows nobody down."""
 LOCAL_KEYS_MAX = 50_000
 AHEAD_S = 0.005
-AHEAD_MAX = 16
+AHEAD_MAX = 32
 AHEAD_KEPT_S = 0.25
 """Who is far from the limit has a few calls counted at once, as many as the rate lets through in five milliseconds: a
-busy caller asks Redis for one call in sixteen. What is not used within a moment stays counted, so never more is let
+busy caller asks Redis for one call in thirty-two. What is not used within a moment stays counted, so never more is let
 through than the rate allows; slower rates are counted call by call."""
 
 GCRA = """

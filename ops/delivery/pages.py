@@ -46,34 +46,37 @@ def _name(header: str) -> bytes:
     return header.lower().encode()
 
 
-async def page(parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery) -> Page:
-    """One page of rows in the order of their key. Raises the refusal that applies.
+async def page(
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, cursor: str | None
+) -> Page:
+    """One page of rows after ``cursor``, in the order of their key. Raises the refusal that applies.
 
     Under a grant nothing is returned that is not durably recorded. What a key was found to be is remembered, and
     proven anew by the statement that reads the page.
     """
     key = key_of(request)
     if key is None:
-        return await _page(parts, request, resource_id, query, None, lambda: None)
+        return await _page(parts, request, resource_id, query, cursor, None, lambda: None)
     with parts.recorder.coming() as here:
-        return await _page(parts, request, resource_id, query, key, here)
+        return await _page(parts, request, resource_id, query, cursor, key, here)
 
 
 async def _page(
-    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, key: str | None, here: Here
+    parts: DeliveryParts, request: Request, resource_id: str, query: DataQuery, cursor: str | None, key: str | None,
+    here: Here,
 ) -> Page:
     limits, counted = await service.limit_rate(parts, request), False
-    refusal: Refusal = Unavailable(part="delivery")
+    refusal: Refusal | None = None
     for _ in range(TRIES):
         holder, remembered = None, False
         if key:
             holder, remembered = await holders.holder_of(parts, request, resource_id, query)
         if holder is None:
             permit = await service.permit(parts, request, resource_id, query, scope="rows", limits=limits)
-            return await _open_page(permit, query)
+            return await _open_page(permit, query, cursor)
         try:
             shape = await holders.shape_of(parts, request, holder, query, final=not remembered)
-            after = _after(parts, shape.identity, shape.permit.generation, query)
+            after = _after(parts, shape.identity, shape.permit.generation, cursor)
         except Refusal as fault:
             if not remembered:
                 raise
@@ -94,12 +97,12 @@ async def _page(
         if row is None:
             parts.columns.forget()
             refusal = DataNotLoaded()
-    raise refusal
+    raise refusal or Unavailable(part="delivery")
 
 
-def _after(parts: DeliveryParts, identity: str, generation: str, query: DataQuery) -> int:
+def _after(parts: DeliveryParts, identity: str, generation: str, cursor: str | None) -> int:
     """The key after which the page begins; raises CursorInvalid or CursorStale."""
-    return parts.cursors.read(query.cursor, identity, generation) if query.cursor else 0
+    return parts.cursors.read(cursor, identity, generation) if cursor else 0
 
 
 async def _recorded(
@@ -132,11 +135,11 @@ def _body(
     return b'{"items":[{%b}],"next":%b}' % (items, following), rows
 
 
-async def _open_page(permit: Permit, query: DataQuery) -> Page:
+async def _open_page(permit: Permit, query: DataQuery, cursor: str | None) -> Page:
     """A page of data that needs no grant."""
     parts, limit = permit.parts, query.limit or 1
     identity = holders.identity_of(permit, query)
-    after = _after(parts, identity, permit.generation, query)
+    after = _after(parts, identity, permit.generation, cursor)
     compiled = permit.compile(query, limit=limit + 1, cursor=after, with_key=True)
     try:
         async with acquired(permit.pool) as connection:

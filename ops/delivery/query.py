@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from starlette.datastructures import QueryParams
@@ -201,14 +201,18 @@ def read_page(params: QueryParams, purpose_header: str | None) -> DataQuery:
     return query
 
 
-def read_page_again(query_string: bytes, purpose_header: str | None) -> DataQuery:
-    """``read_page`` for who reads page after page: all but the cursor at the end is read once."""
+def read_page_again(query_string: bytes, purpose_header: str | None) -> tuple[DataQuery, str | None]:
+    """``read_page`` for who reads page after page, and the cursor: all but a cursor at the end is read once.
+
+    The query has no cursor then, so that it is the same one for every page.
+    """
     rest, mark, cursor = query_string.partition(b"&cursor=")
     if mark and len(rest) <= KEPT_LENGTH_MAX and CURSOR.fullmatch(cursor):
         query = _read_page(rest, purpose_header)
         if query.cursor is None:
-            return replace(query, cursor=cursor.decode("ascii"))
-    return read_page(QueryParams(query_string), purpose_header)
+            return query, cursor.decode("ascii")
+    query = read_page(QueryParams(query_string), purpose_header)
+    return query, query.cursor
 
 
 @lru_cache(1_024)

@@ -20,6 +20,7 @@ from ops.delivery.query import RESOURCE_ID, DataQuery, read_download, read_page_
 from ops.delivery.webhooks import routes as webhooks
 
 PURPOSE_HEADER = "x-govopen-purpose"
+PURPOSE_NAME = PURPOSE_HEADER.encode()
 FAULT = "rows.fault"
 """What became of a page that was tried before the request came this way."""
 
@@ -71,8 +72,8 @@ async def rows(resource_id: str, request: Request, runtime: RuntimeDep) -> Respo
 
 async def page_of(runtime: Runtime, request: Request, resource_id: str) -> pages.Page:
     parts = await delivery_of(runtime)
-    query = read_page_again(request.scope["query_string"], header_of(request.scope, PURPOSE_HEADER.encode()))
-    return await pages.page(parts, request, _known_shape(resource_id), query)
+    query, cursor = read_page_again(request.scope["query_string"], header_of(request.scope, PURPOSE_NAME))
+    return await pages.page(parts, request, _known_shape(resource_id), query, cursor)
 
 
 class RowsRoute(BaseRoute):

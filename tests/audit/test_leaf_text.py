@@ -57,3 +57,12 @@ async def test_lists_arrive_as_they_were(tx: asyncpg.Connection) -> None:
     numbers = [0, -1, 2**62, -(2**62)]
     assert await tx.fetchval("SELECT $1::text::bigint[]", arrays.numbers(numbers)) == numbers
     assert await tx.fetchval("SELECT $1::text::text[]", arrays.texts([])) == []
+
+
+async def test_short_lists_of_any_texts_arrive_as_they_were(tx: asyncpg.Connection) -> None:
+    """Texts that need no quoting go another way than those that do."""
+    lists: list[list[str | None]] = [
+        ["a"], ["", ""], ['"'], ['","'], ["a", 'b"'], ["\\"], ["{}", "NULL", "a,b", " "], ["x", None], ["语", "e'"],
+    ]
+    for given in lists:
+        assert await tx.fetchval("SELECT $1::text::text[]", arrays.texts(given)) == given
