@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ops.search.sorting import Sorter
 
 MAX_FACETS = 100
+LARGEST = 2**31 - 1
+"""The largest whole number of a parameter, as in Solr."""
 FEW = 6_000
 """Hits whose numbers the search for the best of them gives along; those of more are asked for by themselves."""
 KEPT = 400
@@ -209,6 +211,9 @@ def _flat(select: Select, query: Query, wish: Wish, pairs: Pairs) -> list[Any]:
 
 def _whole(text: str, what: str) -> int:
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
-        raise SearchFault(f'For input string: "{text[:50]}" in facet.{what}') from None
+        number = LARGEST + 1
+    if abs(number) > LARGEST:
+        raise SearchFault(f'For input string: "{text[:50]}" in facet.{what}')
+    return number

@@ -196,8 +196,10 @@ def test_sort_errors_are_solrs(city: Catalogue, sort: str, words: str) -> None:
     {"defType": "func"}, {"facet": "true", "facet.field": "{!ex=x}tags"}, {"fl": "sum(a)"}, {"cursorMark": "*"},
     {"q.op": "XOR"}, {"rows": "-1"}, {"rows": "ten"}, {"start": "-1"}, {"fq": "{!frange l=1}x"}, {"fq": "a AND"},
     {"defType": "dismax", "qf": "title^x"}, {"defType": "dismax", "qf": "title", "mm": "x"},
-    {"fq": "metadata_modified:[yesterday TO *]"}, {"fq": "views_total:many"}, {"facet": "true", "facet.field": "tags",
-                                                                           "facet.limit": "many"},
+    {"fq": "metadata_modified:[yesterday TO *]"}, {"fq": "views_total:many"},
+    {"facet": "true", "facet.field": "tags", "facet.limit": "many"},
+    {"facet": "true", "facet.field": "tags", "facet.limit": "9" * 40},
+    {"facet": "true", "facet.field": "title_ngram"},
 ])
 def test_what_is_not_spoken_is_refused(city: Catalogue, parameters: dict[str, str]) -> None:
     with pytest.raises(SearchFault):
