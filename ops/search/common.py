@@ -98,6 +98,23 @@ def tallies(select: Select, parts: Parts, names: list[str]) -> Tallies | None:
     return None if own is None else {name: _sum(found[name], own[name]) for name in names}
 
 
+def keep(select: Select, parts: Parts, found: Tallies) -> None:
+    """For others, of what is known of all hits of a search: without those that only this caller sees."""
+    kept = select.snapshot.kept.setdefault("common", {})
+    if len(kept) >= KEPT or parts.key in kept:
+        return
+    if parts.own is not None:
+        own = _tallied(select, numbers_of(select, parts.own), list(found))
+        if own is None:
+            return
+        found = {name: _without(found[name], own[name]) for name in found}
+    kept[parts.key] = found
+
+
+def is_kept(select: Select, parts: Parts | None) -> bool:
+    return parts is not None and parts.key in select.snapshot.kept.get("common", ())
+
+
 def numbers_of(select: Select, query: Query) -> Numbers:
     """Numbers of all hits of a query."""
     searcher = select.snapshot.searcher
@@ -113,6 +130,12 @@ def _tallied(select: Select, numbers: Numbers, names: list[str]) -> Tallies | No
         if tally is None:
             return None
         found[name] = tally
+    return found
+
+
+def _without(whole: Numbers, part: Numbers) -> Numbers:
+    found = whole.copy()
+    found[: len(part)] -= part
     return found
 
 

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 MAX_FACETS = 100
 LARGEST = 2**31 - 1
 """The largest whole number of a parameter, as in Solr."""
-FEW = 6_000
+ALONG = 10_000
 """Hits whose numbers the search for the best of them gives along; those of more are asked for by themselves."""
+MANY = 6_000
+"""Of more hits what everybody may see is kept for whoever asks the same."""
 KEPT = 400
 """Counts that a snapshot keeps: other pages and other orders of the same search have the same ones."""
 UNRELATED = frozenset({"sort", "start", "rows", "fl", "wt"})
@@ -81,8 +83,8 @@ class Counting:
 
     @property
     def ahead(self) -> int | None:
-        """How many hits the search for the best gives along: no more of those that were too many before."""
-        return None if self._alike in self._select.snapshot.kept.get("many", ()) else FEW
+        """How many hits the search for the best gives along; no more when what all may see is counted already."""
+        return None if self._alike in self._select.snapshot.kept.get("many", ()) else ALONG
 
     def result(self, sorter: Sorter) -> dict[str, Any]:
         """With what a search for the hits knows of them."""
@@ -90,10 +92,6 @@ class Counting:
         if found is None:
             found = self._future.result() if self._future else self._counted(sorter)
             kept = self._select.snapshot.kept
-            if sorter.all is None and self._alike is not None:
-                many: set[Any] = kept.setdefault("many", set())
-                if len(many) < KEPT:
-                    many.add(self._alike)
             if self._key is not None and len(kept) < KEPT:
                 kept[self._key] = found
         return found
@@ -161,9 +159,11 @@ def _of_hits(
         return {}
     names, values = [wish.name for wish in wishes], select.snapshot.values
     found: common.Tallies | None = None
-    if sorter.all is None:
-        parts = common.parts_of(select, main, key) if main is not None and key is not None else None
-        found = common.tallies(select, parts, names) if parts is not None else None
+    parts = None
+    if sorter.total > MANY and main is not None and key is not None:
+        parts = common.parts_of(select, main, key)
+    if sorter.all is None and parts is not None:
+        found = common.tallies(select, parts, names)
     if found is None:
         if sorter.all is None:
             numbers = common.numbers_of(select, query)
@@ -172,6 +172,11 @@ def _of_hits(
             numbers = np.array(select.snapshot.searcher.fast_field_values(SEQUENCE, addresses), np.int64)
         tallied = {name: values.tally(name, numbers) for name in names}
         found = {name: tally for name, tally in tallied.items() if tally is not None}
+        if parts is not None and len(found) == len(names):
+            common.keep(select, parts, found)
+    many: set[Any] = select.snapshot.kept.setdefault("many", set())
+    if key is not None and len(many) < KEPT and (sorter.all is None or common.is_kept(select, parts)):
+        many.add(key)
     return {wish.name: values.named(wish.name, found[wish.name], wish.enough) for wish in wishes if wish.name in found}
 
 

@@ -29,6 +29,7 @@ MAX_VALUES = 600_000
 """Different values, over all fields; beyond it, and beyond ``MAX_NUMBERS``, the index counts as before."""
 MAX_NUMBERS = 4_000_000
 _UNREAD = -1
+_NONE, _UNKNOWN = -1, -2
 
 Texts = Callable[[str, Any], list[str]]
 Numbers = NDArray[np.int32]
@@ -47,6 +48,8 @@ class _Field:
         self.counts: Numbers = np.full(0, _UNREAD, np.int32)
         self.begins: Numbers = np.zeros(0, np.int32)
         self.flat: Numbers = np.zeros(0, np.int32)
+        self.only: Numbers | None = np.full(0, _UNKNOWN, np.int32)
+        """The place of a document's only value, in one array; None as soon as a document has several."""
         self.upto = 0
         """All documents up to this number are here."""
         self._known: dict[str, int] = {}
@@ -79,12 +82,28 @@ class _Field:
             self.begins[numbers] = self._filled + np.cumsum(sizes, dtype=np.int32) - sizes
             counts[numbers] = sizes
             self.counts = counts
+            if self.only is not None and int(sizes.max()) <= 1:
+                only = _grown(self.only, last, _UNKNOWN)
+                places = np.full(len(numbers), _NONE, np.int32)
+                places[sizes == 1] = self._places
+                only[numbers] = places
+                self.only = only
+            else:
+                self.only = None
             self._filled = end
             self._numbers, self._sizes, self._places = [], [], []
         self.upto = max(self.upto, upto)
 
     def tally(self, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """How many of these documents have each value, by its place; None when one of them is not known."""
+        only = self.only
+        if only is not None:
+            if len(numbers) and int(numbers.max()) >= len(only):
+                return None
+            alone = only[numbers]
+            if int(np.minimum.reduce(alone, initial=_NONE)) < _NONE:
+                return None
+            return np.bincount(alone - _NONE)[1:]
         counts, begins = self.counts, self.begins
         if len(numbers) and int(numbers.max()) >= len(counts):
             return None

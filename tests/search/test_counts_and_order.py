@@ -187,11 +187,14 @@ def test_ranges_and_beginnings_of_strings_are_those_of_their_characters(tmp_path
 
 
 @pytest.mark.parametrize("query", ["*:*", "登记", "tags:水"])
+@pytest.mark.parametrize("along", [0, 10_000])
 def test_counts_that_callers_have_in_common_tell_nothing_of_others(
-    catalogue: Catalogue, truth: dict[str, dict[str, Any]], query: str, monkeypatch: pytest.MonkeyPatch
+    catalogue: Catalogue, truth: dict[str, dict[str, Any]], query: str, along: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known_values(catalogue)
-    monkeypatch.setattr(facets, "FEW", 0)
+    catalogue.engine.snapshot().kept.clear()
+    monkeypatch.setattr(facets, "MANY", 0)
+    monkeypatch.setattr(facets, "ALONG", along)
     no_terms(monkeypatch)
     matching = [
         one for one in truth.values()
@@ -218,3 +221,21 @@ def test_counts_that_callers_have_in_common_tell_nothing_of_others(
             for field in counted:
                 flat = answer["facet_counts"]["facet_fields"][field]
                 assert dict(zip(flat[::2], flat[1::2], strict=True)) == reckoned(seen, field), (text, field)
+
+
+def test_a_field_is_counted_alike_before_and_after_a_document_has_several_values(tmp_path: Path) -> None:
+    opened = Catalogue(tmp_path)
+    field = "govopen_domain"
+
+    def counted() -> list[Any]:
+        answer = opened.answer(facet="true", facet__field=field, facet__mincount="1", rows="0")
+        return list(answer["facet_counts"]["facet_fields"][field])
+
+    opened.add(dataset("a", govopen_domain="x"), dataset("b", govopen_domain="y"), dataset("c"))
+    assert opened.engine.snapshot().values.ready([field], opened.engine.snapshot().sequence)
+    assert counted() == ["x", 1, "y", 1]
+    opened.add(dataset("d", govopen_domain="y"))
+    assert counted() == ["y", 2, "x", 1]
+    opened.add(dataset("e", govopen_domain=["x", "z", "y"]))
+    assert counted() == ["y", 3, "x", 2, "z", 1]
+    opened.close()

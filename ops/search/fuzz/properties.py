@@ -25,8 +25,9 @@ SLOW_S = 20.0
 CALLS_A_CHARACTER = 250
 CALLS_BESIDES = 60_000
 """Python calls that one request over these few documents may make."""
-FREQUENT, MANY = 1, 2
-"""Documents from which on a word is frequent and hits are many: what is done only then is done in a small index too."""
+FREQUENT, MANY, ALONG = 1, 2, 10
+"""Documents from which on a word is frequent, hits are many and are too many to come along with the best of them: what
+is done only then is done in a small index too."""
 
 
 class Finding(Exception):
@@ -78,11 +79,11 @@ class Properties:
         self.open = catalogue.opened(home / "open", with_hidden=False)
         self.visible = {one["name"] for one in catalogue.documents(hidden=False)}
         self.counts = Counts()
-        self._usual = covered.LEAST, facets.FEW, among.MANY
-        covered.LEAST, facets.FEW, among.MANY = FREQUENT, MANY, FREQUENT
+        self._usual = covered.LEAST, facets.MANY, facets.ALONG, among.MANY
+        covered.LEAST, facets.MANY, facets.ALONG, among.MANY = FREQUENT, MANY, ALONG, FREQUENT
 
     def close(self) -> None:
-        covered.LEAST, facets.FEW, among.MANY = self._usual
+        covered.LEAST, facets.MANY, facets.ALONG, among.MANY = self._usual
         self.full.close()
         self.open.close()
 
