@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
@@ -38,6 +39,16 @@ class Found(NamedTuple):
     """Is it one term, of which tantivy asks documents one by one?"""
 
 
+class _Ways(NamedTuple):
+    """All ways to find a word in one place, whatever else is looked for."""
+
+    queries: list[Query]
+    size: int
+    single: bool
+    """Is there one way, which needs no help?"""
+    plain: bool
+
+
 class Words:
     """Makes queries for one snapshot. ``covered``: what is known of ways that find nothing more."""
 
@@ -49,22 +60,29 @@ class Words:
         self, place: str, prefix: str, piece: analysis.Piece, *, alone: bool, among: Among | None = None
     ) -> Found:
         """A word by all its ways. ``alone``: is it all that was asked for?"""
+        key = (place, prefix, alone, self._known is None)
+        ways = self._index.frequencies.made(key, piece, partial(self._ways, place, prefix, piece, alone))
+        found, size = ways.queries, ways.size
+        if ways.single:
+            return Found(found[0], size, ways.plain)
+        if among is not None and among.fewer(size):
+            found = [among.of(one) for one in found]
+            size = among.size
+        return Found(found[0] if len(found) == 1 else Query.disjunction_max_query(found, 0.0), size, False)
+
+    def _ways(self, place: str, prefix: str, piece: analysis.Piece, alone: bool) -> _Ways:
         size = sum(self.terms(place, prefix, piece).values())
         if len(piece.word) == 1 and not alone:
             character = self._character(place, prefix, piece)
             if character is not None:
-                return Found(character, size, True)
+                return _Ways([character], size, True, True)
         found = [self._alternative(place, prefix, one) for one in piece.alternatives]
         if self._known is not None and len(found) > 1 and piece.alternatives[1].own:
             found = self._known.shortened(self._index, place, prefix, piece.alternatives, found)
         first = found[0]
         found = [one for one in found if one is not NOTHING] or [NOTHING]
-        if len(found) == 1 and found[0] is first:
-            return Found(first, size, not analysis.in_sequence(piece.alternatives[0].parts[0]))
-        if among is not None and among.fewer(size):
-            found = [among.of(one) for one in found]
-            size = among.size
-        return Found(found[0] if len(found) == 1 else Query.disjunction_max_query(found, 0.0), size, False)
+        single = len(found) == 1 and found[0] is first
+        return _Ways(found, size, single, single and not analysis.in_sequence(piece.alternatives[0].parts[0]))
 
     def _character(self, place: str, prefix: str, piece: analysis.Piece) -> Query | None:
         """A frequent character beside other words: wherever it stands, which includes where it is a word.
@@ -90,6 +108,10 @@ class Words:
 
     def terms(self, place: str, prefix: str, piece: analysis.Piece) -> dict[tuple[str, str], int]:
         """Terms of which a document has one when it holds the word in any way, with how many documents have each."""
+        make = partial(self._terms, place, prefix, piece)
+        return self._index.frequencies.made(("terms", place, prefix), piece, make)
+
+    def _terms(self, place: str, prefix: str, piece: analysis.Piece) -> dict[tuple[str, str], int]:
         of, found = self._index.frequencies.of, dict[tuple[str, str], int]()
         for one in piece.alternatives:
             terms = [
