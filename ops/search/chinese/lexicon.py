@@ -33,8 +33,13 @@ TITLE_LETTERS = 6
 KEPT_LETTERS = 60
 """Texts up to this long are looked through once."""
 TRIES = 10
-_HAN_RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
-_BORDERS = re.compile(r"[\s,;、/|()]+")
+_HAN = "[\u3400-\u4dbf\u4e00-\u9fff]"
+_HAN_RUN = re.compile(f"{_HAN}+")
+_INSIDE = r"[^\s,;、/|()]"
+_WORDS = {
+    longest: re.compile(f"(?<!{_INSIDE}){_HAN}{{2,{longest}}}(?!{_INSIDE})") for longest in (TITLE_LETTERS, MAX_LETTERS)
+}
+"""Words of so many letters at the most between spaces and signs."""
 SOURCES = ("tags", "title", "extras_items", "extras_department")
 """Fields of a document whose short values are words: CKAN's tags and title, column names, the department."""
 
@@ -207,8 +212,7 @@ def terms_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def _terms(text: str, longest: int) -> tuple[str, ...]:
-    parts = _BORDERS.split(normalize(text))
-    return tuple([part for part in parts if len(part) <= longest and _is_word(part, longest)])
+    return tuple(_WORDS[longest].findall(normalize(text)))
 
 
 _kept_terms = lru_cache(maxsize=4096)(_terms)
