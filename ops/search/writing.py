@@ -19,7 +19,7 @@ from ops.search.store import unpack_head
 
 log = logging.getLogger("ops.search")
 
-HEAP_BYTES = 360_000_000
+HEAP_BYTES = 480_000_000
 """What tantivy may hold before it writes a segment: a bulk load makes few large ones, which queries are the faster for.
 Small writes never come near it."""
 LARGE = 100
