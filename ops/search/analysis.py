@@ -184,7 +184,7 @@ def run_texts(run: str, kind: Kind) -> tuple[str, str]:
 
 def _run_texts(run: str, kind: Kind) -> tuple[str, str]:
     if _IS_CJK.match(run):
-        return _cjk_run[run]
+        return _cjk_texts(run)
     if len(run) <= MAX_TERM_BYTES // 4:
         return ascii_texts(run, kind) if run.isascii() else _latin_texts(*_latin(run, kind))
     parts, joined = _latin(run, kind)
@@ -232,8 +232,6 @@ def _cjk_texts(run: str) -> tuple[str, str]:
 
 
 _TEXTS = (Kind.TEXT, Kind.TEXT_GENERAL)
-_cjk_run = Kept(_cjk_texts, KEPT_RUNS, LONGEST_KEPT)
-"""A run that was cut is not cut anew for another type of text or beside other script."""
 RUN_TEXTS = {kind: Kept(partial(_run_texts, kind=kind), KEPT_RUNS, LONGEST_KEPT) for kind in _TEXTS}
 _STRETCH = {kind: Kept(partial(_stretch, kind=kind), KEPT_STRETCHES, LONGEST_KEPT) for kind in _TEXTS}
 

@@ -67,8 +67,8 @@ def build_schema() -> Schema:
     return builder.build()
 
 
-def open_index(folder: Path, heap_bytes: int) -> tuple[Index, Any]:
-    """The index in a folder and its only writer, which holds so much before it writes a segment.
+def open_index(folder: Path, heap_bytes: int, threads: int = 1) -> tuple[Index, Any]:
+    """The index in a folder and its only writer, whose threads hold so much together before they write segments.
 
     A writer that was killed may take a moment to be gone.
     """
@@ -76,7 +76,7 @@ def open_index(folder: Path, heap_bytes: int) -> tuple[Index, Any]:
     deadline = time.monotonic() + LOCKED_S
     while True:
         try:
-            writer = index.writer(heap_bytes, 1)
+            writer = index.writer(heap_bytes, threads)
             break
         except ValueError as error:
             if "LockBusy" not in str(error) or time.monotonic() > deadline:

@@ -37,6 +37,8 @@ PATIENCE_S = 120.0
 """What is not taken or answered for so long never will be."""
 FINISH_S = 45.0
 """Segments that are not merged by then stay as they are."""
+THREADS = 2
+"""tantivy's: what a commit has left to write is written on both processors, for nobody sends anything meanwhile."""
 WAITING = 2
 """Groups of documents that the process takes before it has worked them off."""
 _FRAME = struct.Struct("<I")
@@ -212,7 +214,7 @@ class _Writer:
     def do(self, what: int, content: Any) -> Any:
         if what == _OPEN:
             folder, heap_bytes = content
-            _, self._writer = open_index(Path(folder), heap_bytes)
+            _, self._writer = open_index(Path(folder), heap_bytes, THREADS)
             self._known = len(LEXICON.learned())
         elif what == _APPLY:
             words, entries, now = content
