@@ -20,12 +20,15 @@ from ops.search.store import BIG_FIELDS, Row, pack, pack_bigs
 
 MAX_NUMBER = 2**63 - 1
 REQUIRED = (UNIQUE_KEY, "id", "site_id")
+_ONE_TYPE = frozenset({str})
 
 
 def texts(name: str, value: Any) -> list[str]:
     """The values of a field as Solr would read them from JSON."""
     if type(value) is str:
         return [value]
+    if type(value) is list and _ONE_TYPE.issuperset(map(type, value)):
+        return value
     items = value if isinstance(value, list) else [value]
     found: list[str] = []
     for item in items:
