@@ -16,6 +16,7 @@ from tantivy import Document, PreTokenizedString, Token
 
 from ops.search import analysis, grams
 from ops.search.chinese.folding import normalize
+from ops.search.chinese.lexicon import HAN
 from ops.search.fields import (
     COLUMNS,
     EXACT,
@@ -40,6 +41,10 @@ SHORT = analysis.MAX_TERM_BYTES // 4
 _RUNS = re.compile(f"[{analysis.CJK}]+|[^{analysis.CJK}\\s]+")
 _ALIKE = re.compile(f"[{analysis.CJK}\u3000-\u303f\\x00-@\\[-`{{-\\x7f]*")
 """A text without letters but Chinese ones has the same terms in all types of text."""
+BORDER = "\0"
+_WITHIN = re.compile(f"(?={HAN})[^{BORDER}]*{HAN}{{2}}")
+"""A text that is in sequence wherever it stands: no word of it goes on beyond its ends, and it does not end in a lone
+character, which is another term than the beginning of a pair."""
 
 Cut = tuple[str, str]
 """The words and the sequence of a text, each joined by spaces."""
@@ -98,7 +103,7 @@ def plan_of(name: str) -> Plan:
     kind = field_of(name).kind
     names = [*([name] if kind.is_text else []), *copies_of(name)]
     exact = name + SEP if not kind.is_text and kind is not Kind.STORED else None
-    first = f"{SEP}{name} {exact}"
+    first = f"{SEP}{name} {exact or ''}"
     column = name in COLUMNS
     return Plan(
         tuple(_target(target) for target in names), exact, SEP + name, first,
@@ -170,7 +175,7 @@ class Postings:
         """The one value of a field."""
         prefix = plan.exact
         if prefix is not None:
-            if len(text) < plan.room and " " not in text and text.isprintable():
+            if len(text) < plan.room and not _parted(text):
                 self._exact.append(plan.first + text)
             else:
                 self._terms(plan, prefix, (text,))
@@ -246,13 +251,13 @@ def _collect(target: Target, values: dict[str, Cut], words: list[str], spans: li
 def _spans(values: dict[str, Cut]) -> list[str]:
     """What phrases are found in: values of several terms that are not part of another value.
 
-    A lone term is found as a word. A text that begins and ends with Chinese has the same pairs within another.
+    A lone term is found as a word.
     """
     found: list[str] = []
     seen = ""
     for text in sorted(values, key=len, reverse=True):
         ordered = values[text][1]
-        if " " in ordered and not ("\u3400" <= text[0] <= "\u9fff" >= text[-1] >= "\u3400" and text in seen):
+        if " " in ordered and not (text in seen and _WITHIN.fullmatch(text)):
             found.append(ordered)
-            seen = f"{seen}\n{text}"
+            seen = f"{seen}{BORDER}{text}"
     return found

@@ -99,13 +99,15 @@ def test_a_field_whose_name_has_spaces_is_found_by_value_and_at_all(catalogue: C
 
 
 @pytest.mark.parametrize("query", [
-    '"站点信息"', '"公共交通线路"', "共交通", '"lower gauges"', '"level 2"', '"名称 x9"',
+    '"站点信息"', '"公共交通线路"', "共交通", '"lower gauges"', '"level 2"', '"名称 x9"', '"5A 级"', '"红色 蓝色"',
 ])
 def test_a_value_within_another_is_found_in_sequence(catalogue: Catalogue, query: str) -> None:
     catalogue.add(dataset(
         "within", title="站点信息", notes="城市公共交通线路及站点信息台账",
         res_name=["公共交通线路", "Lower Gauges", "Level 2"],
         res_description=["城市公共交通线路及站点信息", "名称 x9", "名称"], extras_unit="公共交通",
+        extras_grade="国家 5A 级", extras_grades="国家 5A 级旅游景区", extras_colours="红色\n蓝色",
+        extras_first="某一种浅红色", extras_second="蓝色的许多种",
     ))
     assert "within" in catalogue.names(query)
 

@@ -33,11 +33,11 @@ TITLE_LETTERS = 6
 KEPT_LETTERS = 60
 """Texts up to this long are looked through once."""
 TRIES = 10
-_HAN = "[\u3400-\u4dbf\u4e00-\u9fff]"
-_HAN_RUN = re.compile(f"{_HAN}+")
+HAN = "[\u3400-\u4dbf\u4e00-\u9fff]"
+_HAN_RUN = re.compile(f"{HAN}+")
 _INSIDE = r"[^\s,;、/|()]"
 _WORDS = {
-    longest: re.compile(f"(?<!{_INSIDE}){_HAN}{{2,{longest}}}(?!{_INSIDE})") for longest in (TITLE_LETTERS, MAX_LETTERS)
+    longest: re.compile(f"(?<!{_INSIDE}){HAN}{{2,{longest}}}(?!{_INSIDE})") for longest in (TITLE_LETTERS, MAX_LETTERS)
 }
 """Words of so many letters at the most between spaces and signs."""
 SOURCES = ("tags", "title", "extras_items", "extras_department")
