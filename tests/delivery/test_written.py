@@ -13,6 +13,7 @@ import pytest
 from authz import DataField, DataObject, Grade, Obligations, Runtime, new_id
 from authz.model import Mask
 from authz.obligations import compile_select, written_texts
+from authz.obligations.values import SQL_TYPES
 from authz.obligations.written import PREFIX, WRITTEN, written_text
 from ops import testing
 from ops.delivery.holders import page_sql, server_of
@@ -32,9 +33,7 @@ FIELDS = [
     {"name": "ok", "title": "是否", "type": "boolean"},
     {"name": "id", "title": "编号", "type": "text", "mask": "hash"},
 ]
-SQL = {"text": "text", "integer": "bigint", "numeric": "numeric", "date": "date", "timestamp": "timestamp",
-       "boolean": "boolean"}
-COLUMNS = {str(one["name"]): SQL[str(one["type"])] for one in FIELDS}
+COLUMNS = {str(one["name"]): SQL_TYPES[str(one["type"])] for one in FIELDS}
 NAMES = list(COLUMNS)
 HOSTILE = '"\\/\b\f\n\r\t\x01\x1f\x7f\u2028\u00a0ü语😀},{"a":1}\n,{'
 

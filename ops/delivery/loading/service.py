@@ -31,10 +31,10 @@ from authz import (
     require,
 )
 from authz.obligations import quoted
+from authz.obligations.values import SQL_TYPES
 from ops.delivery.connections import acquired
 from ops.delivery.loading.made import definition, texts_worth_keeping, without_statistics
 from ops.delivery.loading.tables import Format, TableReader
-from ops.delivery.loading.values import SQL_TYPES
 from ops.delivery.service import ROW_KEY
 
 SCHEMA = "restricted"

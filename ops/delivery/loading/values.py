@@ -25,10 +25,6 @@ FALSE = frozenset({"false", "f", "0", "no", "否"})
 BIGINT_MAX = 2**63 - 1
 BIGINT_MIN = -(2**63)
 
-SQL_TYPES: Mapping[str, str] = {
-    "text": "text", "integer": "bigint", "numeric": "numeric", "date": "date", "timestamp": "timestamp",
-    "boolean": "boolean",
-}
 EXPECTED: Mapping[str, tuple[str, str]] = {
     "text": ("应为有效文本（不含 U+0000）", "must be valid text (without U+0000)"),
     "integer": ("应为整数", "must be a whole number of at most 64 bits"),
