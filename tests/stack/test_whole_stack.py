@@ -150,22 +150,20 @@ def test_all_killed_at_once_lose_nothing_and_down_leaves_nothing(stack: Stack) -
     assert down(again.home) is False
 
 
-def test_ctrl_c_ends_a_stack_at_a_terminal(other_home: Home) -> None:
-    home, port = other_home, free_port()
+def test_ctrl_c_ends_a_stack_at_a_terminal(other_home: Home, tmp_path: Path) -> None:
+    home, port, shown = other_home, free_port(), tmp_path / "terminal"
     environment = {
         **os.environ, "GOVOPEN_HOME": str(home.path), "GOVOPEN_PORT": str(port), "GOVOPEN_SITE_URL": "",
         "LC_ALL": "zh_CN.UTF-8",
     }
-    terminal = subprocess.Popen(
-        [sys.executable, "-m", "ops.cli", "up"], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    with shown.open("w") as out:
+        terminal = subprocess.Popen([sys.executable, "-m", "ops.cli", "up"], env=environment, stdout=out)
     try:
-        assert wait_until(lambda: home.read_state().get("state") == "ready", PATIENCE_S)
+        # What the terminal shows, not what stack.json says: the terminal reads that file a moment later.
+        assert wait_until(lambda: f"127.0.0.1:{port}" in shown.read_text(), PATIENCE_S)
         pids = [process.pid for process in remains(home.path, home.recorded()) if process.pid != terminal.pid]
         terminal.send_signal(signal.SIGINT)
-        words, _ = terminal.communicate(timeout=60)
-        assert terminal.returncode == 130
-        assert f"127.0.0.1:{port}" in words
+        assert terminal.wait(timeout=60) == 130
         assert [pid for pid in pids if is_alive(pid, None)] == []
     finally:
         terminal.kill()
