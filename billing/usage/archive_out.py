@@ -60,7 +60,7 @@ async def _require_billed(tx: asyncpg.Connection, month: date) -> None:
     if await tx.fetchval("SELECT to_regclass($1) IS NULL", f"billing.{partition(month)}"):
         raise NothingToMove(month=f"{month:%Y-%m}")
     billed = await tx.fetchval(
-        f"SELECT EXISTS (SELECT FROM billing.period_close WHERE period = $1) AND NOT EXISTS (SELECT FROM"
+        f"SELECT EXISTS (SELECT 1 FROM billing.period_close WHERE period = $1) AND NOT EXISTS (SELECT 1 FROM"
         f" billing.{partition(month)} WHERE number > (SELECT max(usage_cut) FROM billing.period_close))",
         f"{month:%Y-%m}",
     )

@@ -153,29 +153,21 @@ async def _differences(
 
 async def _lock(tx: asyncpg.Connection, originals: Sequence[asyncpg.Record]) -> dict[Target, Effective]:
     """What each original counts for, held until the transaction ends; first made from what it said itself."""
-    await tx.execute(
+    rows = await tx.fetch(
         """
-        INSERT INTO billing.usage_effective (source, id, subject, resource_id, time, number, type, cancelled, issued_at,
-                                             by_source, by_id, rows, calls, bytes, data)
+        INSERT INTO billing.usage_effective AS e (source, id, subject, resource_id, time, number, type, cancelled,
+                                                  issued_at, by_source, by_id, rows, calls, bytes, data)
         SELECT source, id, subject, resource_id, time, number, type, false, $11, '', '', rows, calls, bytes, data
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::text[],
                     $8::bigint[], $9::bigint[], $10::bigint[], $12::jsonb[])
             AS o (source, id, subject, resource_id, time, number, type, rows, calls, bytes, data)
         ORDER BY source COLLATE "C", id COLLATE "C"
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (subject, source, id) DO UPDATE SET number = e.number
+        RETURNING *
         """,
         *([one[name] for one in originals] for name in (
             "source", "id", "subject", "resource_id", "time", "number", "type", "rows", "calls", "bytes",
         )), NEVER, [one["data"] for one in originals],
-    )
-    rows = await tx.fetch(
-        """
-        SELECT e.* FROM billing.usage_effective e
-        JOIN unnest($1::text[], $2::text[], $3::text[]) AS k (subject, source, id)
-            ON (e.subject, e.source, e.id) = (k.subject, k.source, k.id)
-        ORDER BY e.source, e.id FOR UPDATE OF e
-        """,
-        *([one[name] for one in originals] for name in ("subject", "source", "id")),
     )
     return {
         (row["source"], row["id"]): Effective(

@@ -35,9 +35,8 @@ e AS (
         SELECT * FROM unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::text[],
                              $10::bigint[], $11::bigint[], $12::bigint[], $13::jsonb[])
     ) AS o
-    WHERE NOT EXISTS (
-        SELECT FROM billing.usage_effective f WHERE (f.subject, f.source, f.id) = (o.subject, o.source, o.id)
-    )
+    LEFT JOIN billing.usage_effective f ON (f.subject, f.source, f.id) = (o.subject, o.source, o.id)
+    WHERE f.subject IS NULL
     UNION ALL
     SELECT subject, time, source, id, type, resource_id, rows, calls, bytes, data FROM billing.usage_effective
     WHERE subject = ANY($1) AND time >= $2 AND time < $3 AND NOT cancelled

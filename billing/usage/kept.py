@@ -8,6 +8,9 @@ from typing import Any, cast
 
 import asyncpg
 
+PLANNING = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+"""Counters are looked up by key: their table is short and, changed all the time, has many pages to read."""
+
 
 class Kept:
     """Holds a connection of the pool for as long as it works: no reset between uses, and its plans stay made."""
@@ -23,8 +26,7 @@ class Kept:
             if self._connection is None or not _works(self._connection):
                 await self.give_back()
                 self._connection = cast(asyncpg.Connection, await self._pool.acquire())
-                # Counters are looked up by key: their table is short and, changed all the time, has many pages to read.
-                await self._connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+                await self._connection.execute(PLANNING)
             yield self._connection
         except BaseException:
             await self.give_back()

@@ -29,6 +29,17 @@ async def page(
     """Events of any of the spans numbered above ``after``, at most ``limit``. Raises ArchiveMissing."""
     if not spans:
         return []
+    found = await stored(tx, spans, after, limit)
+    for segment in await archive.segments(tx, min(s.start for s in spans), max(s.end for s in spans)):
+        grants = sorted({s.grant_id for s in spans})
+        lowest = max(after, min(s.after_number for s in spans))
+        moved = await archive.read(segment, folder, grants, after=lowest)
+        found += [row for row in moved if any(_in(row, span) for span in spans)][:limit]
+    return sorted(found, key=lambda row: int(row["number"]))[:limit]
+
+
+async def stored(tx: asyncpg.Connection, spans: Sequence[Span], after: int, limit: int) -> list[dict[str, Any]]:
+    """Those of them that are in the database."""
     rows = await tx.fetch(
         """
         SELECT e.* FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[])
@@ -44,13 +55,7 @@ async def page(
         [s.grant_id for s in spans], [s.start for s in spans], [s.end for s in spans],
         [s.after_number for s in spans], [s.up_to_number for s in spans], after, limit,
     )
-    found: list[dict[str, Any]] = [dict(row) for row in rows]
-    for segment in await archive.segments(tx, min(s.start for s in spans), max(s.end for s in spans)):
-        grants = sorted({s.grant_id for s in spans})
-        lowest = max(after, min(s.after_number for s in spans))
-        moved = await archive.read(segment, folder, grants, after=lowest)
-        found += [row for row in moved if any(_in(row, span) for span in spans)][:limit]
-    return sorted(found, key=lambda row: int(row["number"]))[:limit]
+    return [dict(row) for row in rows]
 
 
 def _in(row: dict[str, Any], span: Span) -> bool:

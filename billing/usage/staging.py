@@ -73,8 +73,11 @@ async def identify(tx: asyncpg.Connection) -> dict[int, bool]:
         DELETE FROM usage_staging WHERE number NOT IN (SELECT number FROM fresh) RETURNING ord, source, id, digest
         """
     )
-    if not known:
-        return {}
+    return await compare(tx, known) if known else {}
+
+
+async def compare(tx: asyncpg.Connection, known: Sequence[asyncpg.Record]) -> dict[int, bool]:
+    """Whether what was recorded under each of these identities has the same content, by place."""
     rows = await tx.fetch(
         # looked up one by one: a plan that read the whole of the identities would be right for the planner only
         """
@@ -175,12 +178,11 @@ async def write(tx: asyncpg.Connection, now: datetime) -> None:
 async def note_sequences(tx: asyncpg.Connection) -> None:
     """Remember which of the senders' own numbers have come; for reading, what is missing."""
     await tx.execute(
-        """
+        f"""
         INSERT INTO billing.usage_source_sequence AS s (grant_id, source, received)
         SELECT subject, source, range_agg(int8range(source_sequence, source_sequence, '[]')) FROM usage_staging
         WHERE source_sequence IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
         ON CONFLICT (grant_id, source) DO UPDATE SET received = s.received + excluded.received
-            WHERE (SELECT count(*) FROM unnest(s.received)) < $1
-        """,
-        RANGES_MAX,
+            WHERE (SELECT count(*) FROM unnest(s.received)) < {RANGES_MAX}
+        """
     )

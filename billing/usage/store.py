@@ -210,9 +210,8 @@ async def forget_lost_processes(tx: asyncpg.Connection, after_s: float) -> None:
     """Remove processes long gone that hold nothing open."""
     await tx.execute(
         """
-        DELETE FROM billing.usage_process p WHERE p.beat_at < clock_timestamp() - make_interval(secs => $1)
-          AND NOT EXISTS (
-              SELECT FROM billing.usage_reservation r WHERE r.process_id = p.id AND r.state = 'open')
+        DELETE FROM billing.usage_process p WHERE p.beat_at < statement_timestamp() - make_interval(secs => $1)
+          AND p.id NOT IN (SELECT r.process_id FROM billing.usage_reservation r WHERE r.state = 'open')
         """,
         after_s,
     )

@@ -120,14 +120,14 @@ def _settings(stack: Stack) -> Settings:
 
 async def _in_process(settings: Settings, say: Say) -> tuple[City, list[float]]:
     async with open_runtime(settings) as runtime:
-        city = await _build(runtime)
+        city = await build_city(runtime)
         rates = []
         settle_memory()
         seeded = random.Random(7)
         for _ in range(ROUNDS):
-            bodies, changed = _bodies(seeded, city)
+            bodies, changed = bodies_of(seeded, city)
             begun = time.perf_counter()
-            answers = await _send(runtime, bodies) + await _send(runtime, changed)
+            answers = await send(runtime, bodies) + await send(runtime, changed)
             async with runtime.transaction() as tx:
                 await staging.fold_late(tx)
             took = time.perf_counter() - begun
@@ -149,10 +149,10 @@ async def _rated(settings: Settings, city: City, say: Say) -> float:
         )
         if not kept == counted == events == sent:
             raise RuntimeError(f"{kept} kept, {counted} counted, {events} identities of {sent}")
-        return await _rate(runtime, city, say)
+        return await rate_all(runtime, city, say)
 
 
-async def _build(runtime: Runtime) -> City:
+async def build_city(runtime: Runtime) -> City:
     """Priced grants of a hundred parties that began before the months, each with a key that may report."""
     now = runtime.clock.now()
     since = now - timedelta(days=31 * (MONTHS + 2))
@@ -189,7 +189,7 @@ def _source(number: int) -> str:
     return f"https://operator-{number}.example/credit"
 
 
-def _event(seeded: random.Random, city: City, number: int) -> dict[str, Any]:
+def event_of(seeded: random.Random, city: City, number: int) -> dict[str, Any]:
     at = city.until - timedelta(seconds=seeded.random() * MONTHS * 30 * 86_400)
     return {
         "specversion": "1.0", "id": f"{seeded.getrandbits(96):024x}", "source": _source(number), "type": TYPE,
@@ -198,15 +198,18 @@ def _event(seeded: random.Random, city: City, number: int) -> dict[str, Any]:
     }
 
 
-def _bodies(seeded: random.Random, city: City) -> tuple[list[bytes], list[bytes]]:
+def bodies_of(
+    seeded: random.Random, city: City, fresh: int = FRESH, twice: int = TWICE, different: int = CHANGED
+) -> tuple[list[bytes], list[bytes]]:
     """Requests of a round: events of all grants and months in disorder, a tenth of them twice; and those of the
     second times that say another time. They are sent after the others: of two that contradict each other, whichever
     comes first is the one that counts."""
-    events = [_event(seeded, city, seeded.randrange(GRANTS)) for _ in range(FRESH)]
-    copies = seeded.sample(events, TWICE)
-    events += copies[CHANGED:]
+    events = [event_of(seeded, city, seeded.randrange(GRANTS)) for _ in range(fresh)]
+    copies = seeded.sample(events, twice)
+    events += copies[different:]
     seeded.shuffle(events)
-    return list(_batches(events)), list(_batches([{**one, "time": city.until.isoformat()} for one in copies[:CHANGED]]))
+    changed = [{**one, "time": city.until.isoformat()} for one in copies[:different]]
+    return list(_batches(events)), list(_batches(changed))
 
 
 def _batches(events: Sequence[dict[str, Any]]) -> Iterator[bytes]:
@@ -214,7 +217,7 @@ def _batches(events: Sequence[dict[str, Any]]) -> Iterator[bytes]:
         yield orjson.dumps(events[start : start + BATCH])
 
 
-async def _send(runtime: Runtime, bodies: Sequence[bytes]) -> Counter[str]:
+async def send(runtime: Runtime, bodies: Sequence[bytes]) -> Counter[str]:
     """What the route does with each body, from a few senders at once; how many events became what."""
     reporter = Reporter("bench", frozenset(f"pty_bench_{number}" for number in range(PARTIES)))
     waiting = iter(bodies)
@@ -230,7 +233,7 @@ async def _send(runtime: Runtime, bodies: Sequence[bytes]) -> Counter[str]:
     return became
 
 
-async def _rate(runtime: Runtime, city: City, say: Say) -> float:
+async def rate_all(runtime: Runtime, city: City, say: Say) -> float:
     """Seconds from a million recorded events to the invoices of every month in which they lie."""
     first = Period.of(city.until - timedelta(days=MONTHS * 30))
     await runtime.pool.execute("VACUUM ANALYZE billing.usage_event")
@@ -256,7 +259,7 @@ def _requests(port: int, city: City, number: int) -> tuple[list[bytes], list[byt
     firsts, seconds, changed = [], [], []
     for place in range(PAIRS):
         grant = (number * PAIRS + place) % GRANTS
-        events = [_event(seeded, city, grant) for _ in range(2 * BATCH - AGAIN)]
+        events = [event_of(seeded, city, grant) for _ in range(2 * BATCH - AGAIN)]
         again = seeded.sample(events[:BATCH], AGAIN)
         later = [*events[BATCH:], *again]
         seeded.shuffle(later)

@@ -86,10 +86,15 @@ def binaries(home: Home | None = None) -> Path:
 
 def run_as(home: Home) -> tuple[int, int] | None:
     """(uid, gid) PostgreSQL has to run as, None for the caller's own: the data's owner or an unprivileged one."""
+    if os.geteuid() == 0 and home.postgres.exists() and (owner := home.postgres.stat()).st_uid != 0:
+        return owner.st_uid, owner.st_gid
+    return unprivileged()
+
+
+def unprivileged() -> tuple[int, int] | None:
+    """(uid, gid) for new data where the caller is root, as whom PostgreSQL would not run; None for the caller's own."""
     if os.geteuid() != 0:
         return None
-    if home.postgres.exists() and (owner := home.postgres.stat()).st_uid != 0:
-        return owner.st_uid, owner.st_gid
     for name in UNPRIVILEGED:
         try:
             account = pwd.getpwnam(name)
