@@ -16,7 +16,7 @@ import orjson
 from ops.search.access import Scope, authorization, header, only_from_here, only_with
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
-from ops.search.maintenance import held, read_task
+from ops.search.maintenance import held, perform, read_task
 from ops.search.parameters import Parameters, last, truth
 from ops.search.schema import SCHEMA_NAME, schema_xml
 from ops.search.select import Select
@@ -184,7 +184,7 @@ class SearchApp:
                 found = await loop.run_in_executor(self._pool, held, self.engine, body)
                 return 200, JSON, _json({"held": found})
             task = await loop.run_in_executor(self._pool, read_task, self.engine, _parameters(query), body)
-            await asyncio.wrap_future(self.engine.perform(task))
+            await perform(self.engine, task)
         elif scope["method"] not in ("GET", "HEAD"):
             raise SearchFault("Method Not Allowed", 405)
         return 200, JSON, _json(await loop.run_in_executor(self._pool, self.engine.state))

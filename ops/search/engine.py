@@ -23,7 +23,7 @@ from typing import Any
 
 from ops.search import health, memory
 from ops.search.chinese.lexicon import LEXICON
-from ops.search.errors import SearchFault
+from ops.search.errors import NoRoom, SearchFault
 from ops.search.fields import SEQUENCE
 from ops.search.generation import SLICE, Change, Generation
 from ops.search.places import Places
@@ -180,9 +180,11 @@ class Engine:
                 memory.let_go()
         self._guarded(self._finish)
 
+    def _generations(self) -> list[Generation]:
+        return [self.current, *([self.rebuild.generation] if self.rebuild else [])]
+
     def _gaps(self) -> list[Generation]:
-        found = [self.current, *([self.rebuild.generation] if self.rebuild else [])]
-        return [one for one in found if one.gap is not None]
+        return [one for one in self._generations() if one.gap is not None]
 
     def _close_gaps(self) -> None:
         for generation in self._gaps():
@@ -222,18 +224,18 @@ class Engine:
             elif isinstance(problem, SearchFault):
                 job.done.set_exception(problem)
             elif health.is_full(problem):
-                job.done.set_exception(_no_room())
+                job.done.set_exception(NoRoom())
             else:
                 job.done.set_exception(SearchFault(f"The write failed: {problem}", 500))
 
     def _ready_to_write(self) -> None:
         """Refuse before anything is touched when there is no room; make good a failure for want of room first."""
         if not health.has_room(self.home):
-            raise _no_room()
+            raise NoRoom()
         if self._full:
             self._recover(None)
             if self._full:
-                raise _no_room()
+                raise NoRoom()
 
     def _apply_group(
         self, jobs: list[_Job], at: int, failed: dict[int, BaseException], results: dict[int, Any]
@@ -311,7 +313,8 @@ class Engine:
         current = self.current
         if current.gap is None and current.uncommitted and now - current.committed_at > AUTO_COMMIT_S:
             self._publish()
-        current.rest()
+        for generation in self._generations():
+            generation.rest()
         if current.saved != current.indexed:
             LEXICON.save()
             current.save()
@@ -327,7 +330,7 @@ class Engine:
     def _recover(self, error: BaseException | None) -> None:
         """Forget half a write and bring the index back to what the store holds; readers keep what they see."""
         try:
-            for generation in (self.current, *([self.rebuild.generation] if self.rebuild else [])):
+            for generation in self._generations():
                 generation.recover()
             while self.current.catch_up(SLICE):
                 pass
@@ -346,7 +349,7 @@ class Engine:
         if self.current.gap is None:
             self._publish()
         LEXICON.save()
-        for generation in (self.current, *([self.rebuild.generation] if self.rebuild else [])):
+        for generation in self._generations():
             generation.commit()
             generation.writing.finish()
             generation.close(in_order=True)
@@ -357,7 +360,7 @@ class Engine:
         """For those who operate it: what is being built, what is missing."""
         gap, rebuild = self.current.gap, self.rebuild
         return {
-            "documents": self.store.live_count(), "sequence": self.current.durable,
+            "documents": self.current.live, "sequence": self.current.durable,
             "building": {"done": gap.done, "total": gap.total} if gap is not None else None,
             "incomplete": self.current.is_incomplete, "full": self._full or not health.has_room(self.home),
             "rebuild": rebuild.state if rebuild is not None else None,
@@ -393,7 +396,3 @@ class Engine:
         Rebuild.settle(self.current)
         self.places.retire(old, time.monotonic())
         return count
-
-
-def _no_room() -> SearchFault:
-    return SearchFault("There is no room on the disk: nothing was written", 507)

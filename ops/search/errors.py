@@ -16,6 +16,11 @@ class TooMuch(SearchFault):
     """A request that would cost too much; no part of it is answered."""
 
 
+class NoRoom(SearchFault):
+    def __init__(self) -> None:
+        super().__init__("There is no room on the disk: nothing was written", 507)
+
+
 class QuerySyntaxFault(SearchFault):
     """A query text that Lucene's grammar does not know."""
 

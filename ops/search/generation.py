@@ -61,8 +61,12 @@ class Generation:
         self.folder = folder
         self.clock = clock
         self.gap: Gap | None = None
+        self.serves = True
+        """Do requests look at it? Otherwise what the index lacks may wait for a quiet moment."""
         self.uncommitted = 0
         self.committed_at = time.monotonic()
+        self._commit: tuple[int, int] | None = None
+        """Of a commit that was started: up to which change, and of how many."""
         self._aside = False
         self.store = self._open_store(folder / "documents.sqlite")
         self.values = Values(self.store, texts)
@@ -117,7 +121,7 @@ class Generation:
             folder.mkdir()
             self._open_tantivy(folder)
         self.sequence = self.durable = self.store.last_sequence()
-        self.missed = self.store.last_missed()
+        self.missed, self.live = self.store.last_missed(), self.store.live_count()
         self.indexed = 0 if self.is_fresh else int(self.store.meta("indexed") or 0)
         with self.transaction():
             self.store.set_meta("layout", LAYOUT)
@@ -179,28 +183,37 @@ class Generation:
 
         ``durable`` is the last sequence number that a restart would know of: the only one that others may be told.
         """
-        missed = self.missed
+        missed, live = self.missed, self.live
         self.store.begin()
         try:
             yield
             self.store.commit()
         except BaseException:
             self.store.rollback()
-            self.sequence, self.missed = self.durable, missed
+            self.sequence, self.missed, self.live = self.durable, missed, live
             raise
         self.durable = self.sequence
 
     def record(self, change: Change) -> list[Step]:
         """Write a change into the open transaction."""
         recorded: list[Step] = []
-        for put in change.puts:
+        puts = change.puts
+        if len(puts) > 1 and len({put.row.index_id for put in puts}) == len(puts):
+            replaced = self.store.put_all(self.sequence + 1, [put.row for put in puts])
+            for number, put in enumerate(puts, self.sequence + 1):
+                key = put.row.index_id
+                recorded.append(Step(key, number, key in replaced, put.document, put.row.head))
+            self.sequence += len(puts)
+            puts = []
+        for put in puts:
             self.sequence += 1
-            replaced = self.store.put(self.sequence, put.row)
-            recorded.append(Step(put.row.index_id, self.sequence, replaced, put.document, put.row.head))
+            ended = self.store.put(self.sequence, put.row)
+            recorded.append(Step(put.row.index_id, self.sequence, ended, put.document, put.row.head))
         for key in change.keys:
             if self.store.end(self.sequence + 1, key):
                 self.sequence += 1
                 recorded.append(Step(key, self.sequence, True, None))
+        self.live += sum((step.head is not None) - step.replaces for step in recorded)
         return recorded
 
     def miss(self, change: Change) -> None:
@@ -222,13 +235,14 @@ class Generation:
         log.warning("%s: what it had not committed is indexed here", gone)
         self.writing.take_back()
         self.recover()
-        while self.catch_up(SLICE):
+        while self.serves and self.catch_up(SLICE):
             pass
 
-    def rest(self) -> None:
+    def rest(self, *, is_wanted: bool = False) -> None:
         """Now and then: let go of the second process when it is not needed."""
+        self.undone()
         try:
-            self.writing.rest(self.uncommitted)
+            self.writing.rest(self.uncommitted, is_wanted=is_wanted)
         except Gone as gone:
             self._take_back(gone)
 
@@ -241,7 +255,36 @@ class Generation:
             self.writing.commit()
         self.indexed = self.sequence if self.gap is None else self.gap.after
         self.uncommitted = 0
+        self._commit = None
         self.committed_at = time.monotonic()
+
+    def start_commit(self) -> None:
+        """``commit`` and ``save``; a second process does it while this one goes on."""
+        if self._commit is not None:
+            return
+        try:
+            if self.writing.start_commit():
+                self._commit = (self.sequence, self.uncommitted)
+                return
+        except Gone as gone:
+            self._take_back(gone)
+        self.commit()
+        self.save()
+
+    def undone(self) -> int:
+        """How much of what was handed over the second process has still to do. It is not waited for."""
+        try:
+            undone = self.writing.undone()
+        except Gone as gone:
+            self._take_back(gone)
+            return 0
+        if self._commit is not None and not self.writing.is_committing:
+            self.indexed, committed = self._commit
+            self.uncommitted -= committed
+            self._commit = None
+            self.committed_at = time.monotonic()
+            self.save()
+        return undone
 
     def searcher(self) -> Any:
         index = self.writing.index
@@ -258,8 +301,9 @@ class Generation:
         """Forget half a write; what the index lacks then is a gap."""
         self.store.rollback()
         self.writing.rollback()
+        self._commit = None
         self.is_fresh = False
         self.sequence = self.durable = self.store.last_sequence()
-        self.missed = self.store.last_missed()
+        self.missed, self.live = self.store.last_missed(), self.store.live_count()
         self.values.covered = Covered()  # what is indexed again may be cut into other words under its old number
         self.open_gap()

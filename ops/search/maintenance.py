@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -24,14 +25,16 @@ from ops.search.parameters import Parameters, last
 
 MAX_RANGES = 100_000
 MAX_HELD = 10_000
+LATER = object()
+"""What a task gives back that is to be asked for again."""
+LATER_S = 0.02
 
 
 def held(engine: Engine, body: bytes) -> dict[str, dict[str, Any]]:
     """Fields of stored documents by key."""
     given = _object(body)
     keys, fields = _keys(given, "keys"), _keys(given, "fields")
-    heads = engine.store.live_heads(keys[:MAX_HELD])
-    return {key: {name: head.get(name) for name in fields} for key, head in heads.items()}
+    return engine.store.told(keys[:MAX_HELD], fields)
 
 
 def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[], Any]:
@@ -47,8 +50,8 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
         return engine.drop_rebuild
     since = _number(parameters, "since")
     if action == "finish":
-        alive, foreign = set(_keys(given, "alive")), _foreign(engine, given.get("site_id"))
-        return lambda: engine.finish_rebuild(since, alive, foreign)
+        alive, others = set(_keys(given, "alive")), foreign(engine, given.get("site_id"))
+        return lambda: engine.finish_rebuild(since, alive, others) if _is_time(engine, is_last=True) else LATER
     if action != "add":
         raise SearchFault(f"Unknown action '{action[:50]}'")
     number, same = _number(parameters, "range"), _keys(given, "same")
@@ -56,17 +59,32 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
     if not isinstance(documents, list):
         raise SearchFault("'documents' is a list")
     now = engine.clock()
-    prepared = [prepare(document, now) for document in documents]
+    under_way = engine.rebuild
+    elsewhere = under_way is not None and under_way.generation.writing.is_shared
+    prepared = [prepare(document, now, postings=not elsewhere) for document in documents]
 
-    def add() -> None:
+    def add() -> Any:
         if engine.rebuild is None:
             raise SearchFault("No rebuild is under way", 409)
-        engine.rebuild.add(number, since, prepared, same)
+        return engine.rebuild.add(number, since, prepared, same) if _is_time(engine) else LATER
 
     return add
 
 
-def _foreign(engine: Engine, site: Any) -> list[str]:
+def _is_time(engine: Engine, *, is_last: bool = False) -> bool:
+    rebuild = engine.rebuild
+    return rebuild is None or (rebuild.is_ready_to_end() if is_last else rebuild.is_ready())
+
+
+async def perform(engine: Engine, task: Callable[[], Any]) -> None:
+    """Have it done on the writer's thread, when it is time for it: until then that thread does other things."""
+    while True:
+        if await asyncio.wrap_future(engine.perform(task)) is not LATER:
+            return
+        await asyncio.sleep(LATER_S)
+
+
+def foreign(engine: Engine, site: Any) -> list[str]:
     """Keys of documents that CKAN's datasets do not account for: other entities, other sites."""
     if not isinstance(site, str):
         raise SearchFault("'site_id' is the site whose datasets were sent")

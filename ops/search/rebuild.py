@@ -17,16 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from ops.search import deletions
-from ops.search.documents import Prepared, to_index
+from ops.search.documents import Prepared
 from ops.search.errors import SearchFault
 from ops.search.fields import LAYOUT, SEQUENCE
 from ops.search.folders import remove_folder
-from ops.search.generation import COMMIT_EACH, Change, Generation
-from ops.search.store import Store, unpack_head
+from ops.search.generation import Change, Generation
+from ops.search.store import Store
 from ops.search.writing import Step
 
 log = logging.getLogger("ops.search")
 
+COMMIT_EACH = 28_000
+"""Documents between two points from which it could go on: as in a bulk load, so that the segments are few and large."""
+AHEAD = 2
+"""Ranges that the second process has before it when the next one is taken."""
+MANY = 1000
+"""Datasets for which a second process is started before they come."""
+FEW = 500
+"""Documents of the last commit, which writes wait for."""
 PLAN, DONE, FOLLOWED, MADE_UP = "plan", "done:", "followed", "made_up"
 
 
@@ -36,8 +44,10 @@ class Rebuild:
     def __init__(self, generation: Generation, source: Generation) -> None:
         self.generation = generation
         self.source = source
-        generation.writing.stays = True
+        generation.serves = False
+        generation.writing.rival, source.writing.rival = source.writing, generation.writing
         self.plan: dict[str, Any] = json.loads(generation.store.meta(PLAN) or "{}")
+        generation.writing.is_eager = int(self.plan.get("datasets", 0)) >= MANY
         done = generation.store.metas(DONE)
         self.done = {int(name.removeprefix(DONE)): int(count) for name, count in done.items()}
         self.followed = int(generation.store.meta(FOLLOWED) or 0)
@@ -52,7 +62,11 @@ class Rebuild:
             generation.store.set_meta(PLAN, json.dumps({**plan, "layout": LAYOUT}))
             generation.store.set_meta(FOLLOWED, str(source.sequence))
             generation.store.set_meta(MADE_UP, str(source.missed))
-        return cls(generation, source)
+        made = cls(generation, source)
+        if generation.writing.is_eager:
+            source.rest(is_wanted=True)
+            generation.writing.expect_many()
+        return made
 
     @classmethod
     def open(cls, folder: Path, source: Generation) -> Rebuild | None:
@@ -77,6 +91,24 @@ class Rebuild:
         }
 
     # -- filling -----------------------------------------------------------------------------------------
+
+    def is_ready(self) -> bool:
+        """Is it time for a range? Not while the index is behind: writes to the current generation would wait for it."""
+        writing = self.generation.writing
+        if writing.is_eager and not writing.is_helped:
+            self.source.rest(is_wanted=True)
+        return self.generation.gap is None and self.generation.undone() <= AHEAD
+
+    def is_ready_to_end(self) -> bool:
+        """Is all but little of it on the disk?"""
+        generation = self.generation
+        if len(self.done) < len(self.plan.get("ranges", [])):
+            return True  # ``finish`` refuses
+        if generation.gap is not None or generation.undone():
+            return False
+        if generation.uncommitted > FEW:
+            generation.start_commit()
+        return generation.gap is None and generation.uncommitted <= FEW
 
     def add(self, number: int, since: int, documents: Sequence[Prepared], same: Sequence[str]) -> None:
         """One range: its documents, and the keys of those that the current generation is to lend."""
@@ -108,6 +140,8 @@ class Rebuild:
         if missed <= self.made_up or self.generation.gap is not None:
             return
         self.generation.commit()
+        if self.generation.gap is not None:
+            return
         searcher = self.generation.searcher()
         found: list[str] = []
         for deletion in map(deletions.read, self.source.store.missed_after(self.made_up)):
@@ -125,15 +159,9 @@ class Rebuild:
 
     def _lend(self, keys: Sequence[str]) -> list[Step]:
         """The current generation's documents of these keys, in the open transaction."""
-        now = self.generation.clock()
-        steps: list[Step] = []
-        for key in keys:
-            row = self.source.store.row(key)
-            if row is None:
-                steps += self.generation.record(Change(keys=[key]))
-            else:
-                steps += self.generation.record(Change(puts=[Prepared(row, to_index(unpack_head(row.head), now))]))
-        return steps
+        rows = self.source.store.rows(keys)
+        puts = [Prepared(rows[key], None) for key in keys if key in rows]
+        return self.generation.record(Change(puts=puts, keys=[key for key in keys if key not in rows]))
 
     def _follow(self) -> tuple[int, list[Step]]:
         """What was written to the current generation since the last time, in the open transaction."""
@@ -148,8 +176,7 @@ class Rebuild:
         self.generation.apply(steps)
         self.followed = followed
         if self.generation.uncommitted >= COMMIT_EACH:
-            self.generation.commit()
-            self.generation.save()
+            self.generation.start_commit()
 
     # -- the end -----------------------------------------------------------------------------------------
 
@@ -162,9 +189,9 @@ class Rebuild:
         missing = len(self.plan.get("ranges", [])) - len(self.done)
         if missing:
             raise SearchFault(f"{missing} ranges are missing", 409)
-        if self.generation.gap is not None:
-            raise SearchFault("The index of the rebuild is catching up; ask again", 503)
+        self._refuse_gap()
         self.make_up()
+        self._refuse_gap()
         keep = {*alive, *foreign, *self.source.store.changed_since(since)}
         gone = [key for key in self.generation.store.live_keys() if key not in keep]
         with self.generation.transaction():
@@ -173,18 +200,27 @@ class Rebuild:
             followed, more = self._follow()
         self._applied([*steps, *more], followed)
         self.generation.commit()
+        self._refuse_gap()
         self.generation.save()
-        return self.generation.store.live_count()
+        self.generation.writing.rival = self.source.writing.rival = None
+        return self.generation.live
+
+    def _refuse_gap(self) -> None:
+        if self.generation.gap is not None:
+            raise SearchFault("The index of the rebuild is catching up; ask again", 503)
 
     @staticmethod
     def settle(generation: Generation) -> None:
         """Forget that a generation came from a rebuild, once it is the current one."""
-        generation.writing.stays = False
+        generation.serves = True
+        generation.writing.is_eager = False
         with generation.transaction():
             for name in (PLAN, FOLLOWED, MADE_UP, *generation.store.metas(DONE)):
                 generation.store.drop_meta(name)
 
     def drop(self) -> None:
         """Give up, with everything that was gathered."""
+        self.source.writing.rival = None
+        self.generation.writing.rollback()
         self.generation.close(in_order=False)
         remove_folder(self.generation.folder)

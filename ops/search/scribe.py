@@ -14,12 +14,15 @@ import logging
 import marshal
 import os
 import queue
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -63,8 +66,12 @@ class Scribe:
         self._heap_bytes = heap_bytes
         self._told = 0
         self._is_ending = False
+        self._undone: deque[int] = deque()
+        self._heard = time.monotonic()
         self._link, theirs = socket.socketpair()
         self._link.settimeout(PATIENCE_S)
+        self._answers = select.poll()
+        self._answers.register(self._link, select.POLLIN)
         python = [sys.executable, *(["-P"] if sys.flags.safe_path else [])]
         with theirs:
             self._process = subprocess.Popen(
@@ -96,19 +103,35 @@ class Scribe:
     def open(self) -> None:
         """Take over the index: from now on nobody else may write to it."""
         self._tell(_OPEN, (os.fspath(self._folder), self._heap_bytes))
-        self._answer()
+        self._settle()
 
     def apply(self, entries: Sequence[Entry], now: datetime) -> None:
         """Hand over what the store has."""
+        self.undone()
         words = LEXICON.learned(self._told)
         self._told += len(words)
         self._tell(_APPLY, (words, list(entries), now.isoformat()))
 
     def commit(self) -> None:
         """Everything that was handed over is on the disk, and the words that it taught are known here."""
+        self.start_commit()
+        self._settle()
+
+    def start_commit(self) -> None:
+        """``commit`` that is not waited for: it has ended when ``is_committing`` says so."""
         self._tell(_COMMIT, None)
-        words = self._answer()
-        LEXICON.add(words)
+
+    @property
+    def is_committing(self) -> bool:
+        return _COMMIT in self._undone
+
+    def undone(self) -> int:
+        """How many of the things that it was told it has not done yet; waits for none."""
+        while self._undone and self._answers.poll(0):
+            self._answer()
+        if self._undone and time.monotonic() - self._heard > PATIENCE_S:
+            raise Gone("The process that keeps the index does nothing")
+        return len(self._undone)
 
     def end(self) -> None:
         """It ends when the segments that it is merging are."""
@@ -132,15 +155,26 @@ class Scribe:
             write(self._link, (what, content))
         except OSError as error:
             raise Gone(f"The process that keeps the index takes nothing: {error}") from error
+        if what != _END:
+            if not self._undone:
+                self._heard = time.monotonic()
+            self._undone.append(what)
 
-    def _answer(self) -> Any:
+    def _settle(self) -> None:
+        while self._undone:
+            self._answer()
+
+    def _answer(self) -> None:
+        """Take the answer to the first of what is undone."""
         try:
             problem, content = read(self._link)
         except (OSError, EOFError, ValueError, TypeError) as error:
             raise Gone(f"The process that keeps the index gave no answer: {error}") from error
         if problem:
             raise Gone(f"The process that keeps the index: {problem}")
-        return content
+        self._heard = time.monotonic()
+        if self._undone.popleft() == _COMMIT:
+            LEXICON.add(content)
 
 
 def write(link: socket.socket, content: Any) -> None:
@@ -202,8 +236,7 @@ def serve(descriptor: int, parent: int) -> None:
             os._exit(1)
         if what == _END:
             os._exit(0)
-        if what != _APPLY:
-            write(link, ("", answer))
+        write(link, ("", answer))
 
 
 class _Writer:

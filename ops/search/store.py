@@ -82,6 +82,46 @@ def unpack_head(head: bytes) -> dict[str, Any]:
     return found
 
 
+def told(head: bytes, names: Sequence[str]) -> dict[str, Any]:
+    """Some fields of a document, None for those that it has not; the rest of it is hardly looked at.
+
+    A quote inside a text has a backslash before it and no field holds another object, so a name in quotes between a
+    comma (or the first brace) and a colon is the name of a field.
+    """
+    raw = head if head[:1] == b"{" else unpack_raw(head)
+    found: dict[str, Any] = {}
+    for name in names:
+        mark = orjson.dumps(name) + b":"
+        at = raw.find(b"," + mark)
+        if at < 0:
+            at = 0 if raw.startswith(mark, 1) else -1
+        begin = at + 1 + len(mark)
+        if at < 0:
+            found[name] = None
+        elif raw[begin : begin + 1] == b'"' and b"\\" not in (
+            text := raw[begin + 1 : raw.index(b'"', begin + 1)]
+        ):
+            found[name] = text.decode()
+        else:
+            whole = orjson.loads(raw)
+            return {one: whole.get(one) for one in names}
+    return found
+
+
+_INSERT = "INSERT INTO docs (seq, index_id, head, data_dict, validated_data_dict, id) VALUES (?, ?, ?, ?, ?, ?)"
+_END = "UPDATE docs SET ended = ? WHERE index_id = ? AND ended IS NULL"
+
+
+def _live(connection: sqlite3.Connection, columns: str, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Columns of the live documents of some keys."""
+    for at in range(0, len(keys), 500):
+        part = keys[at : at + 500]
+        marks = ",".join("?" * len(part))
+        yield from connection.execute(
+            f"SELECT {columns} FROM docs WHERE ended IS NULL AND index_id IN ({marks})", part
+        )
+
+
 MISSED = "missed:"
 """Begins the names of deletions that meant more than was here; their sequence number follows."""
 
@@ -145,15 +185,9 @@ class Store:
         for seq, head in rows:
             yield seq, unpack_head(head)
 
-    def live_heads(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Documents without their big fields, by key."""
-        found: dict[str, dict[str, Any]] = {}
-        for at in range(0, len(keys), 500):
-            part = keys[at : at + 500]
-            marks = ",".join("?" * len(part))
-            statement = f"SELECT index_id, head FROM docs WHERE ended IS NULL AND index_id IN ({marks})"
-            found.update((key, unpack_head(head)) for key, head in self._reader().execute(statement, part))
-        return found
+    def told(self, keys: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Some fields of live documents, none of them a big one, by key."""
+        return {key: told(head, names) for key, head in _live(self._reader(), "index_id, head", keys)}
 
     def bigs(self, sequences: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
         """The big fields that are asked for, and the ``id`` with them."""
@@ -244,13 +278,10 @@ class Store:
             (after, upto, limit),
         ).fetchall()
 
-    def row(self, key: str) -> Row | None:
-        """A live document as it is kept."""
+    def rows(self, keys: Sequence[str]) -> dict[str, Row]:
+        """Live documents as they are kept, by key."""
         columns = "index_id, head, data_dict, validated_data_dict, id"
-        found = self.writer.execute(
-            f"SELECT {columns} FROM docs WHERE index_id = ? AND ended IS NULL", (key,)
-        ).fetchone()
-        return None if found is None else Row(found[0], found[1], (found[2], found[3]), found[4])
+        return {one[0]: Row(one[0], one[1], (one[2], one[3]), one[4]) for one in _live(self.writer, columns, keys)}
 
     def live_keys(self) -> set[str]:
         return {row[0] for row in self.writer.execute("SELECT index_id FROM docs WHERE ended IS NULL")}
@@ -273,16 +304,22 @@ class Store:
     def put(self, sequence: int, row: Row) -> bool:
         """Keep a document; did it replace one?"""
         replaced = self.end(sequence, row.index_id)
-        self.writer.execute(
-            "INSERT INTO docs (seq, index_id, head, data_dict, validated_data_dict, id) VALUES (?, ?, ?, ?, ?, ?)",
-            (sequence, row.index_id, row.head, *row.big, row.id),
+        self.writer.execute(_INSERT, (sequence, row.index_id, row.head, *row.big, row.id))
+        return replaced
+
+    def put_all(self, sequence: int, rows: Sequence[Row]) -> set[str]:
+        """Keep documents of different keys, numbered from ``sequence`` on; the keys of those that replaced one."""
+        numbers = {row.index_id: number for number, row in enumerate(rows, sequence)}
+        replaced = {one[0] for one in _live(self.writer, "index_id", list(numbers))}
+        self.writer.executemany(_END, [(numbers[key], key) for key in replaced])
+        self.writer.executemany(
+            _INSERT, [(numbers[row.index_id], row.index_id, row.head, *row.big, row.id) for row in rows]
         )
         return replaced
 
     def end(self, sequence: int, index_id: str) -> bool:
         """End a document; was there one?"""
-        statement = "UPDATE docs SET ended = ? WHERE index_id = ? AND ended IS NULL"
-        return self.writer.execute(statement, (sequence, index_id)).rowcount > 0
+        return self.writer.execute(_END, (sequence, index_id)).rowcount > 0
 
     def set_meta(self, key: str, value: str) -> None:
         self.writer.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))

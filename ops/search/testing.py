@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import pysolr
 from ops.search.access import authorization
 from ops.search.documents import prepare
 from ops.search.engine import Change, Engine
+from ops.search.maintenance import LATER, foreign, read_task
 from ops.search.select import Select
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +46,10 @@ def dataset(name: str, **values: Any) -> dict[str, Any]:
     document.setdefault("title_string", document["title"])
     document["index_id"] = hashlib.md5(f"{document['id']}{SITE}".encode(), usedforsecurity=False).hexdigest()
     return document
+
+
+def key_of(name: str) -> str:
+    return str(dataset(name)["index_id"])
 
 
 class Catalogue:
@@ -83,6 +89,51 @@ class Catalogue:
 
     def close(self) -> None:
         self.engine.close()
+
+
+class Rebuilding:
+    """A catalogue with short words for the builder's side."""
+
+    def __init__(self, home: Path) -> None:
+        self.catalogue = Catalogue(home)
+
+    @property
+    def engine(self) -> Engine:
+        return self.catalogue.engine
+
+    def start(self, ranges: int) -> None:
+        plan: dict[str, Any] = {"ranges": list(range(ranges)), "datasets": ranges}
+        self.engine.perform(lambda: self.engine.start_rebuild(plan)).result(30)
+
+    @property
+    def since(self) -> int:
+        return int(self.engine.state()["sequence"])
+
+    def add(self, number: int, *names: str, since: int, same: tuple[str, ...] = (), title: str = "anew") -> None:
+        rebuild = self.engine.rebuild
+        assert rebuild is not None
+        made = [prepare(dataset(name, title=f"{title} {name}"), NOW) for name in names]
+        self.engine.perform(lambda: rebuild.add(number, since, made, [key_of(name) for name in same])).result(30)
+
+    def finish(self, *alive: str) -> int:
+        since, others = self.since, foreign(self.engine, SITE)
+        task = lambda: self.engine.finish_rebuild(since, {key_of(name) for name in alive}, others)  # noqa: E731
+        return int(self.engine.perform(task).result(30))
+
+    def titles(self) -> dict[str, str]:
+        found = self.catalogue.answer(fl="name title", rows="1000")["response"]["docs"]
+        return {document["name"]: document["title"] for document in found}
+
+    def ask(self, action: str, content: dict[str, Any], **parameters: int) -> None:
+        """As over HTTP, waiting until it is time for it."""
+        asked = {"action": [action], **{name: [str(value)] for name, value in parameters.items()}}
+        task = read_task(self.engine, asked, json.dumps(content).encode())
+        while self.engine.perform(task).result(60) is LATER:
+            time.sleep(0.01)
+
+    def reopen(self) -> None:
+        self.catalogue.close()
+        self.catalogue = Catalogue(self.engine.home)
 
 
 class Service:

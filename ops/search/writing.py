@@ -27,7 +27,9 @@ LARGE = 100
 AFTER, WITHIN_S = 2, 10.0
 """So many times as many at once, each so soon after the one before, start the second process."""
 IDLE_S = 15.0
-"""When there were not as many for so long, it ends."""
+"""When there were not as many for so long, it ends,"""
+SOON_S = 1.0
+"""or for so long, when another index wants one."""
 REST_S = 60.0
 """After it failed, none is started for so long."""
 
@@ -49,8 +51,10 @@ class Writing:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.stays = False
-        """Is a second process never to be used?"""
+        self.rival: Writing | None = None
+        """Another index of this process: only one of them has a second process."""
+        self.is_eager = False
+        """Are many documents known to come?"""
         self.is_shared = False
         self._scribe: Scribe | None = None
         self._is_ending = False
@@ -67,14 +71,29 @@ class Writing:
         """The second process while it writes."""
         return self._scribe.pid if self._scribe is not None and self.is_shared else None
 
+    @property
+    def is_helped(self) -> bool:
+        """Has it a second process that does more than to end?"""
+        return self._scribe is not None and not self._is_ending
+
+    @property
+    def is_committing(self) -> bool:
+        """Has the second process not yet ended a commit that was only started?"""
+        return self._scribe is not None and self._scribe.is_committing
+
+    @property
+    def _keeper(self) -> Scribe | None:
+        """The second process, where what is written goes to it."""
+        return self._scribe if self.is_shared and not self._is_ending else None
+
     # -- writing -----------------------------------------------------------------------------------------
 
     def apply(self, steps: Sequence[Step], now: datetime, *, may_share: bool = True) -> None:
         """Hand to the index what the store has."""
         if may_share and len(steps) >= LARGE:
             self._many()
-        if self.is_shared and not self._is_ending and self._scribe is not None:
-            self._scribe.apply([(one.key if one.replaces else None, one.head, one.sequence) for one in steps], now)
+        if (keeper := self._keeper) is not None:
+            keeper.apply([(one.key if one.replaces else None, one.head, one.sequence) for one in steps], now)
             return
         self._come_back()
         for step in steps:
@@ -93,11 +112,21 @@ class Writing:
         self._writer.add_document(document)
 
     def commit(self) -> None:
-        if self.is_shared and not self._is_ending and self._scribe is not None:
-            self._scribe.commit()
+        if (keeper := self._keeper) is not None:
+            keeper.commit()
             return
         self._come_back()
         self._writer.commit()
+
+    def start_commit(self) -> bool:
+        """Let the second process commit while other things are done; is there one?"""
+        if (keeper := self._keeper) is not None:
+            keeper.start_commit()
+        return keeper is not None
+
+    def undone(self) -> int:
+        """How much the second process has still to do; waits for nothing."""
+        return 0 if (keeper := self._keeper) is None else keeper.undone()
 
     def rollback(self) -> None:
         """Forget what was not committed; from now on this process writes."""
@@ -123,7 +152,7 @@ class Writing:
         if self._is_ending:
             self._come_back()
         if self._scribe is None:
-            if self._large >= AFTER and now >= self._not_before and not self.stays:
+            if self._large >= (1 if self.is_eager else AFTER):
                 self._start(now)
         elif not self.is_shared and self._scribe.is_up():
             self._writer.commit()
@@ -135,19 +164,28 @@ class Writing:
             self._not_before = now + REST_S
             self._drop()
 
+    def expect_many(self) -> None:
+        """Start it before they come."""
+        self._last = time.monotonic()
+        if self._scribe is None:
+            self._start(self._last)
+
     def _start(self, now: float) -> None:
+        if now < self._not_before or (self.rival is not None and self.rival.is_helped):
+            return
         try:
             self._scribe = Scribe(self.folder, HEAP_BYTES)
         except OSError as error:
             log.warning("No process can be started that keeps the index: %s", error)
             self._not_before = now + REST_S
 
-    def rest(self, uncommitted: int) -> None:
-        """Now and then: when not many documents come any more, the second process goes."""
+    def rest(self, uncommitted: int, *, is_wanted: bool = False) -> None:
+        """Now and then: when not many documents come any more, the second process goes; sooner when it is wanted
+        for another index."""
         scribe = self._scribe
         if scribe is None:
             return
-        idle = time.monotonic() - self._last > IDLE_S
+        idle = time.monotonic() - self._last > (SOON_S if is_wanted else IDLE_S)
         if not self.is_shared:
             if idle:
                 self._drop()

@@ -8,56 +8,11 @@ from typing import Any
 
 import pytest
 
-from ops.search.documents import prepare
-from ops.search.engine import Engine
 from ops.search.errors import SearchFault
-from ops.search.maintenance import _foreign
-from ops.search.testing import NOW, SITE, Catalogue, dataset
+from ops.search.testing import NOW, Catalogue, Rebuilding, dataset
 from ops.search.update import read_update
 
 DELETE_S9 = b'<delete><query>+entity_type:package AND +(id:"id-s9" OR name:"s9")</query></delete>'
-
-
-class Rebuilding:
-    """A catalogue with short words for the builder's side."""
-
-    def __init__(self, home: Path) -> None:
-        self.catalogue = Catalogue(home)
-
-    @property
-    def engine(self) -> Engine:
-        return self.catalogue.engine
-
-    def start(self, ranges: int) -> None:
-        plan: dict[str, Any] = {"ranges": list(range(ranges)), "datasets": ranges}
-        self.engine.perform(lambda: self.engine.start_rebuild(plan)).result(30)
-
-    @property
-    def since(self) -> int:
-        return int(self.engine.state()["sequence"])
-
-    def add(self, number: int, *names: str, since: int, same: tuple[str, ...] = (), title: str = "anew") -> None:
-        rebuild = self.engine.rebuild
-        assert rebuild is not None
-        made = [prepare(dataset(name, title=f"{title} {name}"), NOW) for name in names]
-        self.engine.perform(lambda: rebuild.add(number, since, made, [key(name) for name in same])).result(30)
-
-    def finish(self, *alive: str) -> int:
-        since, foreign = self.since, _foreign(self.engine, SITE)
-        task = lambda: self.engine.finish_rebuild(since, {key(name) for name in alive}, foreign)  # noqa: E731
-        return int(self.engine.perform(task).result(30))
-
-    def titles(self) -> dict[str, str]:
-        found = self.catalogue.answer(fl="name title", rows="1000")["response"]["docs"]
-        return {document["name"]: document["title"] for document in found}
-
-    def reopen(self) -> None:
-        self.catalogue.close()
-        self.catalogue = Catalogue(self.engine.home)
-
-
-def key(name: str) -> str:
-    return str(dataset(name)["index_id"])
 
 
 @pytest.fixture
