@@ -9,7 +9,7 @@ from typing import Any
 
 import ckan.plugins.toolkit as tk
 import pytest
-from ckan import plugins
+from ckan import model, plugins
 from ckan.common import config
 from ckan.lib import app_globals
 from ckan.tests import factories, helpers
@@ -123,6 +123,34 @@ def act(people: dict[str, Any]) -> Call:
         return tk.get_action(action)(context, data)
 
     return call
+
+
+@pytest.fixture
+def write(people: dict[str, Any]) -> Iterator[Callable[..., str]]:
+    """Put a dataset into CKAN's tables as it is given, past all checks; the test's end takes it back."""
+
+    def put(resources: Any = (), tags: Any = (), groups: Any = (), **columns: Any) -> str:
+        name = f"raw-{uuid.uuid4().hex[:10]}"
+        package = model.Package(**{"name": name, "title": name, "owner_org": people["org"]["id"], **columns})
+        model.Session.add(package)
+        model.Session.flush()
+        for position, one in enumerate(resources):
+            made = model.Resource(package_id=package.id, extras=one.get("extras"))
+            for key, value in {"position": position, "state": "active", **one}.items():
+                setattr(made, key, value)
+            model.Session.add(made)
+        for tag in tags:
+            package.add_tag_by_name(tag)
+        for group in groups:
+            model.Session.add(model.Member(
+                group_id=group, table_id=package.id, table_name="package", capacity="public", state="active"))
+        model.Session.flush()
+        model.Session.expire_all()
+        return str(package.id)
+
+    yield put
+    model.Session.rollback()
+    model.Session.remove()
 
 
 @pytest.fixture

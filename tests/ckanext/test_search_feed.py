@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ckan.plugins.toolkit as tk
 import pytest
+import sqlalchemy as sa
 from ckan import model
 from ckan.lib.search import index
-from ckanext.govopen import search_feed
+from ckanext.govopen import search_feed, search_range
 from ckanext.govopen.testing import dataset_dict
 
 
@@ -31,13 +33,13 @@ def dataset(act: Any, people: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the datasets whose documents are made."""
     ids: list[str] = []
-    real = search_feed.index_update_package
+    real = search_range.make_document
 
-    def noted(context: Any, dataset_id: str, defer: bool) -> None:
+    def noted(dataset_id: str, shown: Any) -> None:
         ids.append(dataset_id)
-        real(context, dataset_id, defer)
+        real(dataset_id, shown)
 
-    monkeypatch.setattr(search_feed, "index_update_package", noted)
+    monkeypatch.setattr(search_range, "make_document", noted)
     return ids
 
 
@@ -124,9 +126,69 @@ def test_a_dataset_that_cannot_be_made_keeps_its_document(
     def broken(*_: Any) -> None:
         raise tk.ValidationError({"items": ["?"]})
 
-    monkeypatch.setattr(search_feed, "index_update_package", broken)
+    monkeypatch.setattr(search_range, "make_document", broken)
     search_feed.start(feed)
     failed = search_feed.feed(feed, 0, 1, everything=True)
     assert failed >= 1
     search_feed.finish(feed)
     assert one["id"] in stored()
+
+
+@pytest.fixture
+def several(feed: search_feed.Service, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """What the index holds of datasets that each are a range."""
+    monkeypatch.setattr(search_feed, "RANGE", 1)
+    for _ in range(3):
+        dataset()
+    return stored()
+
+
+def test_two_processes_make_what_one_makes(several: dict[str, dict[str, Any]]) -> None:
+    assert search_feed.rebuild(2, everything=True) == (len(several), 0)
+    assert stored() == several
+
+
+def test_a_rebuild_whose_other_process_died_says_so_and_goes_on_next_time(
+    feed: search_feed.Service, several: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = search_feed.feed
+
+    def dying(service: Any, part: int, parts: int, everything: bool) -> int:
+        if part:
+            os._exit(9)
+        return real(service, part, parts, everything)
+
+    monkeypatch.setattr(search_feed, "feed", dying)
+    with pytest.raises(RuntimeError, match="ended before its time"):
+        search_feed.rebuild(2)
+    state = feed.state()["rebuild"]
+    assert 0 < len(state["done"]) < len(state["ranges"])
+    monkeypatch.setattr(search_feed, "feed", real)
+    assert search_feed.rebuild(2) == (len(several), 0)
+    assert stored() == several
+
+
+def test_one_rebuild_at_a_time(feed: search_feed.Service) -> None:
+    with model.meta.engine.connect() as other:
+        other.execute(sa.select(sa.func.pg_advisory_lock(search_feed.LOCK)))
+        with pytest.raises(RuntimeError, match="Another rebuild"):
+            search_feed.rebuild(1)
+        other.execute(sa.select(sa.func.pg_advisory_unlock(search_feed.LOCK)))
+    assert feed.state()["rebuild"] is None
+    assert search_feed.rebuild(1)[1] == 0
+
+
+def test_a_process_whose_parent_was_killed_sends_nothing_more(
+    several: dict[str, dict[str, Any]], feed: search_feed.Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed:
+        def is_alive(self) -> bool:
+            return False
+
+    search_feed.start(feed)
+    with monkeypatch.context() as orphaned:
+        orphaned.setattr(search_feed.multiprocessing, "parent_process", Killed)
+        with pytest.raises(RuntimeError, match="is gone"):
+            search_feed.feed(feed, 0, 1)
+    assert feed.state()["rebuild"]["done"] == []
+    assert search_feed.rebuild(1) == (len(several), 0)

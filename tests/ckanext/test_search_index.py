@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from datetime import date
@@ -12,7 +13,7 @@ import pysolr
 import pytest
 from ckan import model
 from ckan.lib import search
-from ckanext.govopen import figures, ratings, regions, search_service
+from ckanext.govopen import figures, presentation, ratings, recount, regions, search_range, search_service
 from ckanext.govopen.codes import economic_section
 from ckanext.govopen.search_question import Question
 from ckanext.govopen.testing import ServiceDouble, conditional, dataset_dict
@@ -58,7 +59,7 @@ def test_the_dictionary_of_an_open_table_is_found_and_shown(app: Any, act: Any, 
     made = table()
     act("editor", "datastore_create", resource_id=made["resources"][0]["id"], force=True,
         fields=[{"id": "n", "type": "int", "info": {"label": label, "notes": note}}])
-    figures.refresh()
+    recount.refresh()
     assert names(act, None, label) == names(act, None, note) == [made["name"]]
     page = app.get(f"/dataset/{made['name']}").get_data(as_text=True)
     assert label in page
@@ -78,13 +79,22 @@ def test_a_dictionary_is_gone_with_the_openness_of_its_table(act: Any, table: An
     made = table()
     act("editor", "datastore_create", resource_id=made["resources"][0]["id"], force=True,
         fields=[{"id": "n", "type": "int", "info": {"label": secret}}])
-    figures.refresh()
+    recount.refresh()
     assert names(act, None, secret) == [made["name"]]
     act("editor", "package_patch", id=made["id"], open_attribute="conditional", open_mode="a", use_requirements="b",
         security_measures="c")
     for who in (None, "editor", "sysadmin"):
         assert names(act, who, secret) == []
     assert names(act, "sysadmin", f'govopen_rows:[0 TO *] AND name:"{made["name"]}"') == []
+
+
+def test_values_under_chinese_keys_of_ones_own_are_found(act: Any, people: Any) -> None:
+    words = [word() for _ in range(3)]
+    keys = ("主管处室", "采集方式", "Latin")
+    made = act("editor", "package_create", **dataset_dict(people["org"]["id"], extras=[
+        {"key": key, "value": value} for key, value in zip(keys, words, strict=True)]))
+    for one in words:
+        assert names(act, None, one) == [made["name"]]
 
 
 def test_words_of_a_private_dataset_are_for_its_department(act: Any, people: Any) -> None:
@@ -104,7 +114,7 @@ def test_figures_are_counted_sorted_by_and_missing_ones_come_last(
     none = act("editor", "package_create", **conditional(
         people["org"]["id"], tags=[{"name": tag}], resources=[{"name": "登记表"}]))
     service.downloads = {one["resources"][0]["id"]: n for one, n in ((few, 7), (many, 2), (none, 99))}
-    figures.refresh()
+    recount.refresh()
     order = {"rows": [many, few, none], "downloads": [few, many, none]}
     for name, expected in order.items():
         found = names(act, None, "*:*", fq=f"+tags:{tag}", sort=f"govopen_{name} desc")
@@ -113,12 +123,36 @@ def test_figures_are_counted_sorted_by_and_missing_ones_come_last(
     assert (figures.of_dataset(few).rows, figures.of_dataset(none).rows) == (3, None)
 
 
+def test_open_tables_are_those_of_the_pages(write: Any) -> None:
+    made: dict[str, bool] = {}
+    for access, own, entry in itertools.product(
+        (None, "", "open", "restricted"), (None, "", "unconditional", "conditional"), (None, "unconditional", "closed")
+    ):
+        extras = {"govopen_access": access, "open_attribute": own, "datastore_active": True}
+        dataset_id = write([{"url": "x", "extras": {key: value for key, value in extras.items() if value is not None}}],
+                           extras={"open_attribute": entry} if entry else {})
+        made[dataset_id] = not presentation.is_restricted(extras, {"open_attribute": own or entry})
+    found = {dataset_id for _, dataset_id in recount._open_tables()}
+    assert {one: one in found for one in made} == made
+
+
+@pytest.mark.parametrize(("resource", "told"), [
+    ({"extras": {"datastore_active": True}}, True), ({"extras": {"datastore_active": False}}, False),
+    ({"extras": {}}, False), ({"extras": None}, False), ({"extras": {"datastore_active": None}}, False),
+    ({"extras": {"datastore_active": True, "note": "\x00"}}, True),
+    ({"extras": {"datastore_active": True}, "state": "deleted"}, False),
+])
+def test_only_what_has_a_table_is_counted(write: Any, resource: Found, told: bool) -> None:
+    dataset_id = write([{"url": "x", **resource}], extras={"open_attribute": "unconditional"})
+    assert (dataset_id in {one for _, one in recount._open_tables()}) == told
+
+
 def test_downloads_stay_when_the_service_is_away(service: ServiceDouble, table: Any) -> None:
     made = table(1)
     service.downloads = {made["resources"][0]["id"]: 5}
-    figures.refresh()
+    recount.refresh()
     service.stop()
-    outcome = figures.refresh()
+    outcome = recount.refresh()
     assert outcome.service_away
     assert figures.of_dataset(made).downloads == 5
 
@@ -127,21 +161,21 @@ def test_a_mark_stays_until_the_index_has_taken_it(
     act: Any, table: Any, monkeypatch: pytest.MonkeyPatch, ckan_config: Any
 ) -> None:
     made = table(2)
-    figures.refresh()
+    recount.refresh()
     with monkeypatch.context() as away:
         away.setitem(ckan_config, "solr_url", "http://127.0.0.1:9/solr/ckan")
         figures.mark_stale([made["id"]])
         model.Session.commit()
-        assert figures.index_stale()[1] >= 1
-    assert figures.index_stale() == (1, 0)
+        assert recount.index_stale()[1] >= 1
+    assert recount.index_stale() == (1, 0)
 
 
 def test_an_upgrade_renews_the_whole_index(act: Any, people: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     act("editor", "package_create", **dataset_dict(people["org"]["id"]))
-    figures.refresh()
-    assert figures.renew() == 0
-    monkeypatch.setattr(figures, "VERSION", word())
-    outcome = figures.refresh()
+    recount.refresh()
+    assert recount.renew() == 0
+    monkeypatch.setattr(recount, "VERSION", word())
+    outcome = recount.refresh()
     assert outcome.indexed >= 1
     assert outcome.failed == 0
 
@@ -307,3 +341,27 @@ def test_values_cannot_leave_their_quotes() -> None:
     asked = Question.from_address(MultiDict({"tags": 'x") OR +capacity:private \\'}))
     assert asked.filter_query() == '+dataset_type:dataset +tags:("x\\") OR +capacity:private \\\\")'
     assert json.dumps(asked.pairs())
+
+
+def test_many_marks_are_taken_together_and_one_by_itself(
+    act: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recount.index_stale()
+    made = [act("editor", "package_create", **dataset_dict(people["org"]["id"]))["id"] for _ in range(5)]
+    alone: list[str] = []
+    real = search_range.make_document
+
+    def noted(dataset_id: str, shown: Any) -> None:
+        if shown is None:
+            alone.append(dataset_id)
+        real(dataset_id, shown)
+
+    monkeypatch.setattr(search_range, "make_document", noted)
+    figures.mark_stale(made)
+    model.Session.commit()
+    assert recount.index_stale() == (5, 0)
+    assert alone == []
+    figures.mark_stale(made[:1])
+    model.Session.commit()
+    recount.index_now(made[0])
+    assert alone == made[:1]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sys
 import time
 
 import ckan.plugins.toolkit as tk
 import click
 from ckan import model
-from ckanext.govopen import figures as counts
-from ckanext.govopen import outbox, publication, search_feed
+from ckanext.govopen import outbox, publication, recount, search_feed
 from ckanext.govopen.gateway import SYSTEM, ServiceProblem
 from ckanext.govopen.model import Publication
 
@@ -89,7 +90,7 @@ def republish(everything: bool) -> None:
 @govopen.command()
 def figures() -> None:
     """Count rows, take over downloads from the service, and tell the search index what changed; once."""
-    outcome = counts.refresh()
+    outcome = recount.refresh()
     click.echo(f"{outcome.counted} tables counted anew, {outcome.downloads} downloads changed, "
                f"{outcome.indexed} datasets indexed")
     if outcome.service_away:
@@ -99,19 +100,13 @@ def figures() -> None:
 
 
 @govopen.command("search-feed")
-@click.argument("what", type=click.Choice(["start", "part", "finish"]))
-@click.option("--part", default=0, show_default=True, help="Which of the parts this process sends.")
-@click.option("--parts", default=1, show_default=True)
+@click.option("--parts", default=1, show_default=True, help="How many processes read datasets.")
 @click.option("--full", is_flag=True, help="Make every document, also those that are as they should be.")
-def feed_search(what: str, part: int, parts: int, full: bool) -> None:
-    """Send the datasets for a rebuild of the search index; ``govopen search rebuild`` does all of it."""
-    service = search_feed.Service()
+def feed_search(parts: int, full: bool) -> None:
+    """Rebuild the search index, or go on with it; ``govopen search rebuild`` does so and shows how far it is."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in order, so that the other processes end as well
     try:
-        if what == "start":
-            click.echo(search_feed.start(service))
-        elif what == "finish":
-            click.echo(search_feed.finish(service))
-        else:
-            click.echo(search_feed.feed(service, part, parts, full))
+        documents, failed = search_feed.rebuild(parts, full)
     except RuntimeError as problem:
         raise click.ClickException(str(problem)) from problem
+    click.echo(json.dumps({"documents": documents, "failed": failed}))

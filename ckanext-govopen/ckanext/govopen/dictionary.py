@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import ckan.plugins as p
@@ -24,13 +26,30 @@ TYPES = {"text": "text", "date": "date", "boolean": "boolean", "numeric": "numer
 """PostgreSQL's type -> the catalogue's."""
 
 
+_ahead: ContextVar[dict[str, list[dict[str, Any]]]] = ContextVar("columns read ahead")
+
+
+@contextmanager
+def read_ahead(resource_ids: Iterable[str]) -> Iterator[None]:
+    """Within it the columns of these tables are known."""
+    wanted = list(resource_ids)
+    token = _ahead.set({**{one: [] for one in wanted}, **columns(wanted)})
+    try:
+        yield
+    finally:
+        _ahead.reset(token)
+
+
 def columns(resource_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Columns of each table as described fields (``name``, ``type``, ``title``, ``description``).
 
     The caller names open tables only. Empty when there is no DataStore or it cannot be read.
     """
     wanted = list(resource_ids)
-    if not wanted or not p.plugin_loaded("datastore"):
+    known = _ahead.get({})
+    if all(one in known for one in wanted):
+        return {one: known[one] for one in wanted if known[one]}
+    if not p.plugin_loaded("datastore"):
         return {}
     from ckanext.datastore.backend.postgres import get_read_engine
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ckan.lib.search import index
 from ckanext.govopen import codes, figures, presentation, regions, sealing, search_feed
 
 FACETED = ("open_attribute", "grade", "domain", "format", "update_cycle", "share_type")
@@ -16,6 +17,7 @@ FIELD_KEYS = ("title", "name", "description", "range")
 """Of a field, what the pages print as text."""
 FIELD_CHARS_MAX = 200_000
 DIGITS = 12
+KEY_CHARS = frozenset(index.KEY_CHARS)
 
 
 class Indexing:
@@ -44,8 +46,9 @@ class Indexing:
             stored, shown = {}, {}
         if _seal(stored) | _seal(shown):
             pkg_dict["data_dict"], pkg_dict["validated_data_dict"] = json.dumps(stored), json.dumps(shown)
-        for name in ("items", "extras_items", "res_extras_govopen_fields"):
+        for name in ("items", "extras_items", "res_extras_govopen_fields", ""):
             pkg_dict.pop(name, None)
+        pkg_dict.update(_nameless(stored))
         pkg_dict.update(_facets(shown))
         pkg_dict.update(_words(shown))
         pkg_dict.update(_figures(shown))
@@ -78,6 +81,13 @@ def _words(shown: dict[str, Any]) -> dict[str, str]:
     department = str((shown.get("organization") or {}).get("title") or "")
     found = (("extras_items", words), ("extras_place", place), ("extras_department", department))
     return {key: value for key, value in found if value}
+
+
+def _nameless(stored: dict[str, Any]) -> dict[str, str]:
+    """CKAN leaves of a key only Latin letters and digits: values whose keys have none come together, under one name."""
+    values = [str(extra.get("value") or "") for extra in stored.get("extras") or []
+              if not KEY_CHARS.intersection(str(extra.get("key") or ""))]
+    return {"extras_": "; ".join(value for value in values if value)} if values else {}
 
 
 def _figures(shown: dict[str, Any]) -> dict[str, str]:

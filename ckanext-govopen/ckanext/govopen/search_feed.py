@@ -1,15 +1,20 @@
 """CKAN's datasets as documents for a rebuild of the search index: in ranges, by as many processes as one likes.
 
 The documents are those that CKAN's own indexing makes, plugins' hooks included; only the connection they go to is
-another. A document that the same code made of the same facts is not made again: it is compared and taken over. The
-service says which ranges are missing, so whoever is interrupted goes on where it stopped.
+another, and datasets are read together where that gives the same (``search_range.py``). A document that the same code
+made of the same facts is not made again: it is compared and taken over. The service says which ranges are missing, so
+whoever is interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
+import multiprocessing
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +22,12 @@ from typing import Any
 
 import ckan
 import ckan.plugins.toolkit as tk
+import orjson
 import requests
+import sqlalchemy as sa
 from ckan import model
 from ckan.lib.search import index
-from ckan.logic import index_update_package
-from ckanext.govopen import search_connection
+from ckanext.govopen import search_connection, search_range
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +37,9 @@ COMPARED = ("metadata_modified", "state", "name", "capacity", STAMP)
 RANGE = 250
 """Datasets of a range: what is done again at most after an interruption."""
 TIMEOUT_S = 600
+LOCK = 4_701_926_004
+GARBAGE_EACH = 100_000
+"""Objects between two looks for garbage: documents are all alive until they are sent, and looking costs a fifth."""
 
 
 class Service:
@@ -50,9 +59,8 @@ class Service:
         return found
 
     def act(self, action: str, content: Any = None, **parameters: Any) -> dict[str, Any]:
-        body = json.dumps(content or {}, default=str).encode()
         answer = self._session.post(
-            self._address, params={"action": action, **parameters}, data=body,
+            self._address, params={"action": action, **parameters}, data=orjson.dumps(content or {}, default=str),
             headers={"Content-Type": "application/json"}, timeout=TIMEOUT_S,
         )
         if answer.status_code >= 400:
@@ -94,90 +102,172 @@ def start(service: Service) -> int:
     return len(ids)
 
 
+def rebuild(parts: int, everything: bool = False) -> tuple[int, int]:
+    """All of it, by so many processes, or what was left undone when it was interrupted.
+
+    Tells how many documents serve now and how many datasets could not be made into documents. Raises RuntimeError,
+    also while another one is under way: two would disagree on what a range is.
+    """
+    with model.meta.engine.connect() as guard:
+        if not guard.execute(sa.select(sa.func.pg_try_advisory_lock(LOCK))).scalar():
+            raise RuntimeError("Another rebuild of the search is under way")
+        guard.commit()  # the lock is the connection's: no transaction stays open for it
+        try:
+            return _rebuild(parts, everything)
+        finally:
+            guard.execute(sa.select(sa.func.pg_advisory_unlock(LOCK)))
+
+
+def _rebuild(parts: int, everything: bool) -> tuple[int, int]:
+    service = Service()
+    if service.state()["rebuild"] is None:
+        start(service)
+    parts = max(1, min(parts, len(service.state()["rebuild"]["ranges"])))
+    forking = multiprocessing.get_context("fork")
+    counted = forking.Value("q", 0)
+    model.Session.remove()
+    model.meta.engine.dispose()  # a connection is of one process; the guard's is not in the pool
+    gc.freeze()
+    others = [
+        forking.Process(target=_part, args=(part, parts, everything, counted), daemon=True) for part in range(1, parts)
+    ]
+    for process in others:
+        process.start()
+    _part(0, parts, everything, counted)
+    for process in others:
+        process.join()
+    if any(process.exitcode for process in others):
+        raise RuntimeError("A process of the rebuild ended before its time")
+    return finish(service), counted.value
+
+
+def _part(part: int, parts: int, everything: bool, counted: Any) -> None:
+    failed = feed(Service(), part, parts, everything)
+    with counted.get_lock():
+        counted.value += failed
+
+
 def feed(service: Service, part: int, parts: int, everything: bool = False) -> int:
     """Send the missing ranges of this part; how many datasets could not be made into documents."""
-    failed = 0
     rebuild = service.state()["rebuild"]
     if rebuild is None:
         raise RuntimeError("no rebuild is under way")
     done = set(rebuild["done"])
-    for number, (first, last) in enumerate(rebuild["ranges"]):
-        if number % parts == part and number not in done:
-            failed += _send(service, number, first, last, everything)
+    gc.set_threshold(GARBAGE_EACH)
+    feeder, failed = Feeder(service, everything), 0
+    parent = multiprocessing.parent_process()
+    with ThreadPoolExecutor(max_workers=1) as sender:
+        sent: Future[Any] | None = None
+        for number, (first, last) in enumerate(rebuild["ranges"]):
+            if number % parts != part or number in done:
+                continue
+            if parent is not None and not parent.is_alive():
+                raise RuntimeError("The process that began the rebuild is gone")
+            since, content, lacking = feeder.read(number, first, last)
+            failed += lacking
+            if sent is not None:
+                sent.result()
+            sent = sender.submit(Service().act, "add", content, range=number, since=since)
+        if sent is not None:
+            sent.result()
     return failed
 
 
-def _send(service: Service, number: int, first: str, last: str, everything: bool) -> int:
-    since = service.state()["sequence"]
-    model.Session.remove()
-    packages = model.Session.query(model.Package).filter(
-        model.Package.id.in_(_ids().filter(model.Package.id >= first, model.Package.id <= last))
-    ).order_by(model.Package.id).all()
-    same = set() if everything else _unchanged(service, packages)
-    collector, failed = Collector(), 0
-    before = index.make_connection
-    index.make_connection = lambda *_, **__: collector
-    try:
-        for dataset_id in [package.id for package in packages]:
-            if dataset_id in same:
-                continue
-            try:
-                index_update_package({"ignore_auth": True}, dataset_id, True)
-            except tk.ObjectNotFound:
-                continue
-            except Exception:
-                log.exception("Dataset %s keeps the document that it has", dataset_id)
-                model.Session.rollback()
-                same.add(dataset_id)
-                failed += 1
-    finally:
-        index.make_connection = before
+class Feeder:
+    """Makes the documents of one range after another."""
+
+    def __init__(self, service: Service, everything: bool) -> None:
+        self._service = service
+        self._everything = everything
+        self._shower = search_range.Shower()
+
+    def read(self, number: int, first: str, last: str) -> tuple[int, dict[str, Any], int]:
+        """The last change before the range was read, what to send, how many datasets could not be made."""
+        since = int(self._service.state()["sequence"])
         model.Session.remove()
-    content = {"documents": collector.documents, "same": [key_of(dataset_id) for dataset_id in same]}
-    service.act("add", content, range=number, since=since)
-    return failed
+        ids = [row[0] for row in _ids().filter(model.Package.id >= first, model.Package.id <= last)]
+        same = set() if self._everything else _unchanged(self._service, ids)
+        documents, failed = self._make([one for one in ids if one not in same], number)
+        lent = [key_of(dataset_id) for dataset_id in (*same, *failed)]
+        return since, {"documents": documents, "same": lent}, len(failed)
+
+    def _make(self, dataset_ids: list[str], number: int) -> tuple[list[dict[str, Any]], list[str]]:
+        """Documents, and the datasets that keep the one that they have."""
+        if not dataset_ids:
+            return [], []
+        collector, failed = Collector(), []
+        before = index.make_connection
+        index.make_connection = lambda *_, **__: collector
+        try:
+            for dataset_id, problem in search_range.index(dataset_ids, self._shower, number):
+                if problem is not None and not isinstance(problem, tk.ObjectNotFound):
+                    log.error("Dataset %s keeps the document that it has", dataset_id, exc_info=problem)
+                    failed.append(dataset_id)
+        finally:
+            index.make_connection = before
+            model.Session.remove()
+        return collector.documents, failed
 
 
-def _unchanged(service: Service, packages: list[model.Package]) -> set[str]:
+def _unchanged(service: Service, dataset_ids: list[str]) -> set[str]:
     """Datasets whose document was made by this code from what CKAN's database says now.
 
     Whatever changes a dataset changes its moment of modification; names of organization and groups are in the stamp.
     """
-    organizations = {
-        group.id: group for group in model.Session.query(model.Group).filter(
-            model.Group.id.in_({package.owner_org for package in packages}), model.Group.state == "active"
+    package, group, member = model.package_table.c, model.group_table.c, model.member_table.c
+    packages = model.Session.execute(
+        sa.select(
+            package.id, package.name, package.state, package.private, package.metadata_modified, package.owner_org
+        ).where(package.id.in_(dataset_ids))
+    ).all()
+    memberships = model.Session.execute(
+        sa.select(member.table_id, member.group_id).where(member.table_id.in_(dataset_ids), member.state == "active")
+    ).all()
+    named = {group_id for _, group_id in memberships} | {one.owner_org for one in packages}
+    facts = {
+        one.id: one for one in model.Session.execute(
+            sa.select(*(group[name] for name in GROUP_FACTS), group.state, group.is_organization)
+            .where(group.id.in_(named))
         )
     }
-    groups: dict[str, list[model.Group]] = {}
-    for dataset_id, group in model.Session.query(model.Member.table_id, model.Group).join(
-        model.Group, model.Group.id == model.Member.group_id
-    ).filter(
-        model.Member.table_id.in_([package.id for package in packages]), model.Member.state == "active",
-        model.Group.is_organization.is_(False),
-    ):
-        groups.setdefault(dataset_id, []).append(group)
-    keys = {package.id: key_of(package.id) for package in packages}
+    groups: dict[str, list[str]] = {}
+    for dataset_id, group_id in memberships:
+        if group_id in facts and not facts[group_id].is_organization:
+            groups.setdefault(dataset_id, []).append(group_id)
+    stamps = Stamps({name: one._asdict() for name, one in facts.items()})
+    keys = {one.id: key_of(one.id) for one in packages}
     held = service.act("held", {"keys": list(keys.values()), "fields": list(COMPARED)})["held"]
-    return {
-        package.id for package in packages
-        if held.get(keys[package.id]) == {
-            "metadata_modified": _moment(package.metadata_modified), "state": package.state, "name": package.name,
-            "capacity": "private" if package.private else "public",
-            STAMP: stamp(
-                _facts(organizations.get(package.owner_org)), [_facts(group) for group in groups.get(package.id, ())]
-            ),
-        }
-    }
+    same = set()
+    for one in packages:
+        organization = facts.get(one.owner_org)
+        owner = one.owner_org if organization is not None and organization.state == "active" else None
+        if held.get(keys[one.id]) == {
+            "metadata_modified": _moment(one.metadata_modified), "state": one.state, "name": one.name,
+            "capacity": "private" if one.private else "public", STAMP: stamps.of(owner, groups.get(one.id, ())),
+        }:
+            same.add(one.id)
+    return same
+
+
+class Stamps:
+    """Stamps by the ids of organization and groups: many datasets have the same."""
+
+    def __init__(self, facts: dict[str, dict[str, Any]]) -> None:
+        self._facts = facts
+        self._known: dict[tuple[str | None, ...], str] = {}
+
+    def of(self, organization: str | None, groups: Iterable[str]) -> str:
+        key = (organization, *sorted(groups))
+        if key not in self._known:
+            owner = self._facts[organization] if organization else None
+            self._known[key] = stamp(owner, [self._facts[name] for name in key[1:] if name])
+        return self._known[key]
 
 
 def _moment(instant: datetime) -> str:
     """As the index writes it: milliseconds without the zeros at the end."""
     text = instant.isoformat(timespec="milliseconds")
     return (text.rstrip("0") if not text.endswith(".000") else text[:-4]) + "Z"
-
-
-def _facts(group: model.Group | None) -> dict[str, Any] | None:
-    return {name: getattr(group, name) for name in GROUP_FACTS} if group is not None else None
 
 
 def stamp(organization: dict[str, Any] | None, groups: list[dict[str, Any]]) -> str:

@@ -75,9 +75,9 @@ def drain() -> None:
 
 def count() -> None:
     """Keep the figures of datasets (rows, downloads) and tell the search index; what failed is tried again."""
-    from ckanext.govopen import figures
+    from ckanext.govopen import recount
 
-    rounds, pause = figures.follow(), PAUSE_S
+    rounds, pause = recount.follow(), PAUSE_S
     while True:
         try:
             wait_s = next(rounds)
@@ -85,7 +85,7 @@ def count() -> None:
             time.sleep(wait_s)
             pause = PAUSE_S
         except Exception as problem:
-            rounds, pause = figures.follow(), min(pause * 2, PAUSE_S_MAX)
+            rounds, pause = recount.follow(), min(pause * 2, PAUSE_S_MAX)
             model.Session.rollback()
             log.warning("figures wait: %s: %s", type(problem).__name__, problem)
             time.sleep(pause)

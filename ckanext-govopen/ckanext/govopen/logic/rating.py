@@ -7,7 +7,7 @@ from typing import Any
 
 import ckan.plugins.toolkit as tk
 from ckan import model
-from ckanext.govopen import figures, ratings
+from ckanext.govopen import figures, ratings, recount
 
 Context = dict[str, Any]
 DataDict = dict[str, Any]
@@ -74,5 +74,5 @@ def _told(dataset_id: str, user_id: str | None) -> DataDict:
 def _changed(dataset_id: str, user_id: str) -> DataDict:
     figures.mark_stale([dataset_id])
     model.Session.commit()
-    figures.index_now(dataset_id)
+    recount.index_now(dataset_id)
     return _told(dataset_id, user_id)
