@@ -168,12 +168,12 @@ def ask_together(side: Side, requests: list[str]) -> list[float]:
     return [one for part in spent for one in part]
 
 
-def _quantile(values: list[float], share: float) -> float:
+def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def _median(rounds: list[list[float]], share: float) -> float:
-    return round(statistics.median(_quantile(one, share) for one in rounds), 2)
+    return round(statistics.median(quantile(one, share) for one in rounds), 2)
 
 
 def _agree(sides: list[Side], catalogue: Catalogue, say: Say) -> None:
@@ -190,7 +190,7 @@ def _agree(sides: list[Side], catalogue: Catalogue, say: Say) -> None:
             raise RuntimeError(f"The two sides count {query} differently")
 
 
-def _service(home: Path) -> tuple[Side, Callable[[], None]]:
+def service(home: Path) -> tuple[Side, Callable[[], None]]:
     port = free_port()
     home.mkdir()
     authorization = access.authorization(access.read_password(home / "password")).decode()
@@ -242,7 +242,7 @@ def measure(say: Say) -> list[Figure]:
     folder = Path(tempfile.mkdtemp(prefix="govopen-search-"))
     stops: list[Callable[[], None]] = []
     try:
-        ours, stop = _service(folder / "service")
+        ours, stop = service(folder / "service")
         stops.append(stop)
         load(ours, catalogue, say)
         peer, stop = _solr(folder / "solr", say)
@@ -276,8 +276,8 @@ def _rounds(sides: list[Side], catalogue: Catalogue, say: Say) -> None:
             side.cpu.append([(side.cpu_s() - before) * 1000 / len(alone)])
             side.together.append(ask_together(side, together))
             side.everything.append(ask(side, everything))
-            say(f"{side.name}, round {number + 1}: p50 {_quantile(side.alone[-1], 0.5):.1f} ms, "
-                f"p95 {_quantile(side.alone[-1], 0.95):.1f} ms, "
+            say(f"{side.name}, round {number + 1}: p50 {quantile(side.alone[-1], 0.5):.1f} ms, "
+                f"p95 {quantile(side.alone[-1], 0.95):.1f} ms, "
                 f"processor {side.cpu[-1][0]:.1f} ms; load {os.getloadavg()[0]:.1f}")
 
 

@@ -33,7 +33,14 @@ class Address:
         self._headers = {"Authorization": f"Basic {secret}"}
 
     def state(self) -> dict[str, Any]:
-        request = urllib.request.Request(self._url, headers=self._headers)  # noqa: S310 - our own loopback address
+        return self._ask(self._url)
+
+    def drop_rebuild(self) -> None:
+        """Forget one that was interrupted."""
+        self._ask(f"{self._url}?action=drop", b"{}")
+
+    def _ask(self, url: str, body: bytes | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(url, body, self._headers)  # noqa: S310 - our own loopback address
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 found: dict[str, Any] = json.load(answer)
@@ -46,23 +53,28 @@ class Address:
 
 
 class Progress:
-    """One line that is kept up to date on a terminal, a line every ten seconds elsewhere."""
+    """One line that is kept up to date on a terminal, a line every ten seconds elsewhere.
+
+    The rate is that since the first documents came: the start of the processes is no part of it.
+    """
 
     def __init__(self, total: int, done: int) -> None:
         self.total = total
         self._from = done
-        self._begun = self._line = time.monotonic()
+        self._since: float | None = None
+        self._line = time.monotonic()
         self._shown = ""
 
     def show(self, done: int, *, last: bool = False) -> None:
         now = time.monotonic()
-        rate = (done - self._from) / max(now - self._begun, 0.001)
+        if self._since is None and done > self._from:
+            self._since, self._from = now, done
+        rate = (done - self._from) / (now - self._since) if self._since is not None and now > self._since else 0.0
         share = done / self.total if self.total else 1.0
-        left = "0:00" if done >= self.total else _clock((self.total - done) / rate) if rate else "--:--"
-        text = say(
-            f"{done} / {self.total} 个数据集（{share:.1%}），{rate:.0f} 个/秒，剩余 {left}",
-            f"{done} / {self.total} datasets ({share:.1%}), {rate:.0f}/s, {left} left",
-        )
+        text = say(f"{done} / {self.total} 个数据集（{share:.1%}）", f"{done} / {self.total} datasets ({share:.1%})")
+        if rate:
+            left = clock((self.total - done) / rate)
+            text += say(f"，{rate:.0f} 个/秒，剩余 {left}", f", {rate:.0f}/s, {left} left")
         if sys.stdout.isatty():
             print(f"\r{text.ljust(len(self._shown))}", end="\n" if last else "", flush=True)
             self._shown = text
@@ -71,7 +83,7 @@ class Progress:
             print(text, flush=True)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -116,45 +128,45 @@ def run_status(arguments: argparse.Namespace) -> int:
 
 def run_rebuild(arguments: argparse.Namespace) -> int:
     """Build the index anew from CKAN's database while the old one serves; goes on where it was interrupted."""
+    begun = time.monotonic()
     stack = _running()
     address = Address(stack)
-    rebuild = address.state()["rebuild"]
-    if rebuild is None or arguments.restart:
+    if arguments.restart:
+        address.drop_rebuild()
+    progress: Progress | None = None
+    if address.state()["rebuild"] is None:
         tell("正在统计数据集…", "Counting datasets…")
-        _feed(stack, "start")
-        rebuild = address.state()["rebuild"]
     else:
         tell("继续上次未完成的重建。", "Going on with the rebuild that was interrupted.")
-    parts = max(1, min(arguments.workers or os.cpu_count() or 1, WORKERS_MAX, len(rebuild["ranges"]) or 1))
-    progress = Progress(rebuild["datasets"], rebuild["documents"])
-    options = ["--parts", str(parts), *(["--full"] if arguments.full else [])]
-    workers = [_start(stack, "part", "--part", str(part), *options) for part in range(parts)]
+    parts = max(1, min(arguments.workers or os.cpu_count() or 1, WORKERS_MAX))
+    process = _start(stack, "--parts", str(parts), *(["--full"] if arguments.full else []))
     try:
-        while any(worker.poll() is None for worker in workers):
+        while process.poll() is None:
             time.sleep(LOOK_S)
-            state = address.state()["rebuild"]
-            if state is not None:
-                progress.show(state["documents"])
+            rebuild = address.state()["rebuild"]
+            if rebuild is not None:
+                progress = progress or Progress(rebuild["datasets"], rebuild["documents"])
+                progress.show(rebuild["documents"])
     except KeyboardInterrupt:
         print()
         tell("已中断；再次运行即从中断处继续。", "Interrupted; run it again to go on.")
         return 130
     finally:
-        for worker in workers:
-            if worker.poll() is None:
-                worker.terminate()
-        outputs = [worker.communicate()[0] for worker in workers]
-    if any(worker.returncode for worker in workers):
+        if process.poll() is None:
+            process.terminate()
+        output, _ = process.communicate()
+    if process.returncode:
         said = _last_line(_log(stack))
         complain(
             f"重建中断：{said}", f"The rebuild stopped: {said}", "排除原因后再次运行，将从中断处继续。",
             "Run it again when the cause is gone; it goes on where it stopped.",
         )
         return 1
-    failed = sum(_last_number(text) for text in outputs)
-    count = _last_number(_feed(stack, "finish"))
-    progress.show(rebuild["datasets"], last=True)
-    tell(f"完成：{count} 个文档已启用。", f"Done: {count} documents serve now.")
+    if progress is not None:
+        progress.show(progress.total, last=True)
+    found = json.loads(output.strip().splitlines()[-1])
+    count, failed, spent = found["documents"], found["failed"], clock(time.monotonic() - begun)
+    tell(f"完成：{count} 个文档已启用，用时 {spent}。", f"Done in {spent}: {count} documents serve now.")
     if failed:
         complain(
             f"{failed} 个数据集无法生成文档，沿用原有文档。", f"{failed} datasets failed; they keep their documents.",
@@ -180,20 +192,3 @@ def _start(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
 def _last_line(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1][:300] if lines else ""
-
-
-def _feed(stack: Stack, *arguments: str) -> str:
-    process = _start(stack, *arguments)
-    output, _ = process.communicate()
-    if process.returncode:
-        said = _last_line(_log(stack))
-        raise StackError(
-            "search_feed", f"CKAN 没有完成：{said}", f"CKAN did not do it: {said}",
-            f"查看 {_log(stack)}。", f"See {_log(stack)}.",
-        )
-    return output
-
-
-def _last_number(text: str) -> int:
-    words = text.split()
-    return int(words[-1]) if words and words[-1].isdecimal() else 0
