@@ -1,10 +1,11 @@
 """``rebuild``: the search index built anew from CKAN's database, beside the index alone and CKAN's own command.
 
-CKAN's tables are filled with the catalogue of ``search``. ``govopen search rebuild`` then runs twice: with ``--full``,
-which makes every document from the tables, and without, which compares and takes documents over, as after a damage.
-Both build the whole index. Figures are documents by the seconds of the whole command, the start of CKAN included. While
-documents are made the serving index is asked, one request after another; while they are taken over it is not, so that
-this compares with the index alone, which is not asked either.
+CKAN's tables are filled with the catalogue of ``search``. ``govopen search rebuild`` then runs three times. First into
+an index that has nothing, when every document is made and indexed. Then with ``--full``, which makes every document
+again and indexes those that differ from what serves: here none does. Then as it is by default, which makes only the
+documents of datasets that were changed. Figures are documents by the seconds of the whole command, the start of CKAN
+included. During the first run the serving index is asked, one request after another; during the others it is not, so
+that they compare with the index alone, which is not asked either.
 """
 
 from __future__ import annotations
@@ -54,14 +55,16 @@ def measure(say: Say) -> list[Figure]:
         asyncio.run(fill(url(stack.home, stack.ports["postgres"], SUPERUSER, "ckan"), DATASETS, say))
         waits: list[float] = []
         with _asked(stack, waits):
-            made = _rebuild(stack, say, "--full")
-        taken = _rebuild(stack, say)
+            first = _rebuild(stack, say)
+        made = _rebuild(stack, say, "--full")
+        compared = _rebuild(stack, say)
         peer = _peer(stack, say)
     return [
         Figure("index_alone", round(alone), "1/s", "higher"),
-        Figure("taken_over", round(taken), "1/s", "higher", 1, "the index alone", round(alone)),
-        Figure("made_anew", round(made), "1/s", "higher", 1, "CKAN's rebuild", round(peer)),
-        Figure("made_anew_of_index", round(made), "1/s", "higher", None, "the index alone", round(alone)),
+        Figure("compared", round(compared), "1/s", "higher", 1, "the index alone", round(alone)),
+        Figure("made_anew", round(made), "1/s", "higher", 1, "the index alone", round(alone)),
+        Figure("from_nothing", round(first), "1/s", "higher", 1, "the index alone", round(alone)),
+        Figure("from_nothing_beside_ckan", round(first), "1/s", "higher", 1, "CKAN's rebuild", round(peer)),
         Figure("p50_meanwhile", round(quantile(waits, 0.5), 2), "ms", "lower"),
         Figure("p95_meanwhile", round(quantile(waits, 0.95), 2), "ms", "lower"),
     ]

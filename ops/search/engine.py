@@ -23,6 +23,7 @@ from typing import Any
 
 from ops.search import health, memory
 from ops.search.chinese.lexicon import LEXICON
+from ops.search.copies import Copy
 from ops.search.errors import NoRoom, SearchFault
 from ops.search.fields import SEQUENCE
 from ops.search.generation import SLICE, Change, Generation
@@ -368,11 +369,12 @@ class Engine:
 
     # -- rebuilding, on the writer's thread ----------------------------------------------------------------
 
-    def start_rebuild(self, plan: dict[str, Any]) -> None:
-        if self.rebuild is not None:
-            self.drop_rebuild()
-        generation = Generation(self.places.fresh(), self.clock)
-        self.rebuild = Rebuild.start(generation, self.current, plan)
+    def start_rebuild(self, plan: dict[str, Any], copy: Copy | None = None) -> None:
+        self.drop_rebuild()
+        folder = self.places.fresh()
+        if copy is not None:
+            copy.become(folder, self.current)
+        self.rebuild = Rebuild.start(Generation(folder, self.clock), self.current, plan)
 
     def drop_rebuild(self) -> None:
         if self.rebuild is not None:

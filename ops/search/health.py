@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger("ops.search")
 
@@ -21,19 +22,25 @@ RESERVE_BYTES = 64_000_000
 FULL = ("no space left", "disk is full", "disk i/o error", "file too large", "quota exceeded")
 
 
+def files_of(meta: dict[str, Any]) -> list[str]:
+    """Names of the files that a commit (``meta.json``) consists of."""
+    names: list[str] = []
+    for segment in meta["segments"]:
+        name = segment["segment_id"].replace("-", "")
+        names += [f"{name}.{part}" for part in PARTS]
+        if segment.get("deletes"):
+            names.append(f"{name}.{segment['deletes']['opstamp']}.del")
+    return names
+
+
 def index_is_whole(folder: Path) -> bool:
     """Are all files of an index there, each with the checksum that it ends with?"""
     try:
         content = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        for segment in content["segments"]:
-            name = segment["segment_id"].replace("-", "")
-            names = [f"{name}.{part}" for part in PARTS]
-            if segment.get("deletes"):
-                names.append(f"{name}.{segment['deletes']['opstamp']}.del")
-            for one in names:
-                if not _is_whole(folder / one):
-                    log.error("%s is damaged", folder / one)
-                    return False
+        for one in files_of(content):
+            if not _is_whole(folder / one):
+                log.error("%s is damaged", folder / one)
+                return False
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.error("The index in %s cannot be read: %s", folder, error)
         return False

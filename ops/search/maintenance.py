@@ -1,8 +1,8 @@
 """``/rebuild``: how the index is, and the documents of a rebuild. Spoken by ``govopen search`` and ``ckan govopen``.
 
     GET  /rebuild                              the state
-    POST /rebuild?action=start                 {"ranges": […], "datasets": n}; one that is under way is dropped
-    POST /rebuild?action=add&range=k&since=s   {"documents": […], "same": [keys]}
+    POST /rebuild?action=start                 {"ranges": […], "datasets": n, "copy": bool}; one under way is dropped
+    POST /rebuild?action=add&range=k&since=s   {"documents": […], "same": [keys], "gone": [keys]}
     POST /rebuild?action=held                  {"keys": […], "fields": […]}: what these documents say, to compare
     POST /rebuild?action=finish&since=s        {"site_id": …, "alive": [keys]}: the next generation serves
     POST /rebuild?action=drop
@@ -17,11 +17,13 @@ from typing import Any
 import orjson
 from tantivy import Occur, Query
 
+from ops.search import copies
 from ops.search.documents import prepare
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.fields import EXACT, SEP, SEQUENCE
 from ops.search.parameters import Parameters, last
+from ops.search.sameness import is_same
 
 MAX_RANGES = 100_000
 MAX_HELD = 10_000
@@ -45,7 +47,8 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
         ranges, datasets = given.get("ranges"), given.get("datasets")
         if not isinstance(ranges, list) or not isinstance(datasets, int) or len(ranges) > MAX_RANGES:
             raise SearchFault("A rebuild starts with a list of ranges and the number of datasets")
-        return lambda: engine.start_rebuild({"ranges": ranges, "datasets": datasets})
+        copy = copies.take(engine) if given.get("copy") is True else None
+        return lambda: engine.start_rebuild({"ranges": ranges, "datasets": datasets}, copy)
     if action == "drop":
         return engine.drop_rebuild
     since = _number(parameters, "since")
@@ -54,19 +57,24 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
         return lambda: engine.finish_rebuild(since, alive, others) if _is_time(engine, is_last=True) else LATER
     if action != "add":
         raise SearchFault(f"Unknown action '{action[:50]}'")
-    number, same = _number(parameters, "range"), _keys(given, "same")
+    number, same, gone = _number(parameters, "range"), _keys(given, "same"), _keys(given, "gone")
     documents = given.get("documents", [])
     if not isinstance(documents, list):
         raise SearchFault("'documents' is a list")
     now = engine.clock()
     under_way = engine.rebuild
-    elsewhere = under_way is not None and under_way.generation.writing.is_shared
+    is_copy = under_way is not None and under_way.is_copy
+    elsewhere = is_copy or (under_way is not None and under_way.generation.writing.is_shared)
     prepared = [prepare(document, now, postings=not elsewhere) for document in documents]
+    if is_copy:
+        there = engine.store.rows_now([one.row.index_id for one in prepared])
+        alike = {key for one in prepared if (key := one.row.index_id) in there and is_same(one.row, there[key])}
+        prepared, same = [one for one in prepared if one.row.index_id not in alike], [*same, *alike]
 
     def add() -> Any:
         if engine.rebuild is None:
             raise SearchFault("No rebuild is under way", 409)
-        return engine.rebuild.add(number, since, prepared, same) if _is_time(engine) else LATER
+        return engine.rebuild.add(number, since, prepared, same, gone) if _is_time(engine) else LATER
 
     return add
 

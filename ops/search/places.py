@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from ops.search import copies
 from ops.search.folders import remove_folder
 from ops.search.generation import Generation
 from ops.search.rebuild import Rebuild
@@ -33,6 +34,7 @@ class Places:
 
     def interrupted(self, current: Generation) -> Rebuild | None:
         """The rebuild that was under way when the process ended; whatever else is left over is removed."""
+        copies.clean(self.home)
         found: Rebuild | None = None
         for folder in sorted(self.home.glob("generation-*")):
             if folder == current.folder:

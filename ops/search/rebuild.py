@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.search import deletions
+from ops.search.copies import FOLLOWED
 from ops.search.documents import Prepared
 from ops.search.errors import SearchFault
 from ops.search.fields import LAYOUT, SEQUENCE
@@ -35,11 +36,11 @@ MANY = 1000
 """Datasets for which a second process is started before they come."""
 FEW = 500
 """Documents of the last commit, which writes wait for."""
-PLAN, DONE, FOLLOWED, MADE_UP = "plan", "done:", "followed", "made_up"
+PLAN, DONE, MADE_UP = "plan", "done:", "made_up"
 
 
 class Rebuild:
-    """All methods belong to the writer's thread; ``state`` may be read from any."""
+    """All methods belong to the writer's thread; ``state`` and ``is_copy`` may be read from any."""
 
     def __init__(self, generation: Generation, source: Generation) -> None:
         self.generation = generation
@@ -47,7 +48,9 @@ class Rebuild:
         generation.serves = False
         generation.writing.rival, source.writing.rival = source.writing, generation.writing
         self.plan: dict[str, Any] = json.loads(generation.store.meta(PLAN) or "{}")
-        generation.writing.is_eager = int(self.plan.get("datasets", 0)) >= MANY
+        self.is_copy = bool(self.plan.get("copied"))
+        """Did it begin with what the current generation had?"""
+        generation.writing.is_eager = not self.is_copy and int(self.plan.get("datasets", 0)) >= MANY
         done = generation.store.metas(DONE)
         self.done = {int(name.removeprefix(DONE)): int(count) for name, count in done.items()}
         self.followed = int(generation.store.meta(FOLLOWED) or 0)
@@ -55,12 +58,16 @@ class Rebuild:
 
     @classmethod
     def start(cls, generation: Generation, source: Generation, plan: dict[str, Any]) -> Rebuild:
-        """``plan``: ``ranges`` (anything the builder understands, in order) and ``datasets`` (how many there are)."""
+        """``plan``: ``ranges`` (anything the builder understands, in order) and ``datasets`` (how many there are).
+
+        The generation is empty or a copy (``copies.py``).
+        """
+        followed = generation.store.meta(FOLLOWED)
         with source.transaction():
             source.store.drop_missed(source.missed)
         with generation.transaction():
-            generation.store.set_meta(PLAN, json.dumps({**plan, "layout": LAYOUT}))
-            generation.store.set_meta(FOLLOWED, str(source.sequence))
+            generation.store.set_meta(PLAN, json.dumps({**plan, "layout": LAYOUT, "copied": followed is not None}))
+            generation.store.set_meta(FOLLOWED, followed or str(source.sequence))
             generation.store.set_meta(MADE_UP, str(source.missed))
         made = cls(generation, source)
         if generation.writing.is_eager:
@@ -110,8 +117,11 @@ class Rebuild:
             generation.start_commit()
         return generation.gap is None and generation.uncommitted <= FEW
 
-    def add(self, number: int, since: int, documents: Sequence[Prepared], same: Sequence[str]) -> None:
-        """One range: its documents, and the keys of those that the current generation is to lend."""
+    def add(
+        self, number: int, since: int, documents: Sequence[Prepared], same: Sequence[str], gone: Sequence[str] = ()
+    ) -> None:
+        """One range: its documents, the keys of those that the current generation is to lend, and of those that are to
+        have no document."""
         if not 0 <= number < len(self.plan.get("ranges", [])):
             raise SearchFault(f"The rebuild has no range {number}")
         if number in self.done:
@@ -119,8 +129,9 @@ class Rebuild:
         changed = set(self.source.store.changed_since(since))
         with self.generation.transaction():
             puts = [one for one in documents if one.row.index_id not in changed]
-            steps = self.generation.record(Change(puts=puts))
-            steps += self._lend([key for key in same if key not in changed])
+            steps = self.generation.record(Change(puts=puts, keys=[key for key in gone if key not in changed]))
+            lacking = {*same} - changed - (self.generation.store.holding(same) if self.is_copy else set())
+            steps += self._lend([key for key in same if key in lacking])
             followed, more = self._follow()
             made_up = min(self.made_up, since)
             self.generation.store.set_meta(MADE_UP, str(made_up))
@@ -196,7 +207,7 @@ class Rebuild:
         gone = [key for key in self.generation.store.live_keys() if key not in keep]
         with self.generation.transaction():
             steps = self.generation.record(Change(keys=gone))
-            steps += self._lend(foreign)
+            steps += self._lend([] if self.is_copy else foreign)
             followed, more = self._follow()
         self._applied([*steps, *more], followed)
         self.generation.commit()

@@ -122,6 +122,11 @@ def _live(connection: sqlite3.Connection, columns: str, keys: Sequence[str]) -> 
         )
 
 
+def _rows(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Row]:
+    columns = "index_id, head, data_dict, validated_data_dict, id"
+    return {one[0]: Row(one[0], one[1], (one[2], one[3]), one[4]) for one in _live(connection, columns, keys)}
+
+
 MISSED = "missed:"
 """Begins the names of deletions that meant more than was here; their sequence number follows."""
 
@@ -221,6 +226,22 @@ class Store:
     def live_count(self) -> int:
         return int(self._reader().execute("SELECT count(*) FROM docs WHERE ended IS NULL").fetchone()[0])
 
+    def live_at(self, sequence: int) -> int:
+        """How many documents were live after the change with this number."""
+        counted = self._reader().execute(
+            "SELECT count(*) FROM docs WHERE seq <= ? AND (ended IS NULL OR ended > ?)", (sequence, sequence)
+        )
+        return int(counted.fetchone()[0])
+
+    def copy(self, path: Path) -> None:
+        """All of it as it is at one moment into a new file, while writes go on."""
+        source, target = self._connect(), sqlite3.connect(path)
+        try:
+            source.backup(target)
+        finally:
+            target.close()
+            source.close()
+
     def meta(self, key: str) -> str | None:
         row = self.writer.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
@@ -279,9 +300,16 @@ class Store:
         ).fetchall()
 
     def rows(self, keys: Sequence[str]) -> dict[str, Row]:
-        """Live documents as they are kept, by key."""
-        columns = "index_id, head, data_dict, validated_data_dict, id"
-        return {one[0]: Row(one[0], one[1], (one[2], one[3]), one[4]) for one in _live(self.writer, columns, keys)}
+        """Live documents as they are kept, by key; for the writer's thread."""
+        return _rows(self.writer, keys)
+
+    def rows_now(self, keys: Sequence[str]) -> dict[str, Row]:
+        """``rows`` for any thread: what is committed."""
+        return _rows(self._reader(), keys)
+
+    def holding(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that live documents have."""
+        return {one[0] for one in _live(self.writer, "index_id", keys)}
 
     def live_keys(self) -> set[str]:
         return {row[0] for row in self.writer.execute("SELECT index_id FROM docs WHERE ended IS NULL")}
@@ -310,7 +338,7 @@ class Store:
     def put_all(self, sequence: int, rows: Sequence[Row]) -> set[str]:
         """Keep documents of different keys, numbered from ``sequence`` on; the keys of those that replaced one."""
         numbers = {row.index_id: number for number, row in enumerate(rows, sequence)}
-        replaced = {one[0] for one in _live(self.writer, "index_id", list(numbers))}
+        replaced = self.holding(list(numbers))
         self.writer.executemany(_END, [(numbers[key], key) for key in replaced])
         self.writer.executemany(
             _INSERT, [(numbers[row.index_id], row.index_id, row.head, *row.big, row.id) for row in rows]

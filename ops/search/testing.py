@@ -94,16 +94,17 @@ class Catalogue:
 class Rebuilding:
     """A catalogue with short words for the builder's side."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, copy: bool = False) -> None:
         self.catalogue = Catalogue(home)
+        self.copy = copy
+        """Do rebuilds begin with a copy of what serves?"""
 
     @property
     def engine(self) -> Engine:
         return self.catalogue.engine
 
     def start(self, ranges: int) -> None:
-        plan: dict[str, Any] = {"ranges": list(range(ranges)), "datasets": ranges}
-        self.engine.perform(lambda: self.engine.start_rebuild(plan)).result(30)
+        self.ask("start", {"ranges": list(range(ranges)), "datasets": ranges})
 
     @property
     def since(self) -> int:
@@ -126,6 +127,7 @@ class Rebuilding:
 
     def ask(self, action: str, content: dict[str, Any], **parameters: int) -> None:
         """As over HTTP, waiting until it is time for it."""
+        content = {**content, "copy": self.copy} if action == "start" else content
         asked = {"action": [action], **{name: [str(value)] for name, value in parameters.items()}}
         task = read_task(self.engine, asked, json.dumps(content).encode())
         while self.engine.perform(task).result(60) is LATER:

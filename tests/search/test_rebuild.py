@@ -15,9 +15,9 @@ from ops.search.update import read_update
 DELETE_S9 = b'<delete><query>+entity_type:package AND +(id:"id-s9" OR name:"s9")</query></delete>'
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Any:
-    made = Rebuilding(tmp_path / "home")
+@pytest.fixture(params=[False, True], ids=["from nothing", "from a copy"])
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    made = Rebuilding(tmp_path / "home", copy=request.param)
     made.catalogue.add(*(dataset(f"s{n}") for n in range(6)))
     yield made
     made.catalogue.close()

@@ -36,6 +36,8 @@ GROUP_FACTS = ("id", "name", "title", "description")
 COMPARED = ("metadata_modified", "state", "name", "capacity", STAMP)
 RANGE = 250
 """Datasets of a range: what is done again at most after an interruption."""
+SAMPLE = 400
+"""Datasets at most that tell how many documents are as they should be."""
 TIMEOUT_S = 600
 LOCK = 4_701_926_004
 GARBAGE_EACH = 100_000
@@ -95,10 +97,16 @@ def key_of(dataset_id: str) -> str:
 
 
 def start(service: Service) -> int:
-    """Plan a rebuild; how many datasets there are."""
+    """Plan a rebuild; how many datasets there are.
+
+    Where most documents are as they should be, what serves is copied and only the others are indexed. Where few are, as
+    after an upgrade, the index is soonest built with nothing in it.
+    """
     ids = [row[0] for row in _ids()]
     ranges = [[ids[at], ids[min(at + RANGE, len(ids)) - 1]] for at in range(0, len(ids), RANGE)]
-    service.act("start", {"ranges": ranges, "datasets": len(ids)})
+    some = ids[:: len(ids) // SAMPLE + 1]
+    is_copy = len(_unchanged(service, some)) * 2 > len(some)
+    service.act("start", {"ranges": ranges, "datasets": len(ids), "copy": is_copy})
     return len(ids)
 
 
@@ -189,7 +197,8 @@ class Feeder:
         same = set() if self._everything else _unchanged(self._service, ids)
         documents, failed = self._make([one for one in ids if one not in same], number)
         lent = [key_of(dataset_id) for dataset_id in (*same, *failed)]
-        return since, {"documents": documents, "same": lent}, len(failed)
+        gone = {key_of(dataset_id) for dataset_id in ids} - {*lent, *(one["index_id"] for one in documents)}
+        return since, {"documents": documents, "same": lent, "gone": sorted(gone)}, len(failed)
 
     def _make(self, dataset_ids: list[str], number: int) -> tuple[list[dict[str, Any]], list[str]]:
         """Documents, and the datasets that keep the one that they have."""
