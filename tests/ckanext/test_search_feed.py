@@ -168,6 +168,56 @@ def test_a_rebuild_whose_other_process_died_says_so_and_goes_on_next_time(
     assert stored() == several
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each rebuild that was started, whether it begins with a copy of what serves."""
+    copied: list[bool] = []
+    real = search_feed.Service.act
+
+    def act(service: Any, action: str, content: Any = None, **parameters: Any) -> Any:
+        if action == "start":
+            copied.append(content["copy"])
+        return real(service, action, content, **parameters)
+
+    monkeypatch.setattr(search_feed.Service, "act", act)
+    return copied
+
+
+def test_what_serves_is_copied_only_where_most_of_it_is_as_it_should_be(
+    several: dict[str, dict[str, Any]], started: list[bool], monkeypatch: pytest.MonkeyPatch, feed: search_feed.Service
+) -> None:
+    assert rebuild(feed) == len(several)
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(search_feed, "_code", lambda: "another")
+        assert rebuild(feed) == len(several)
+    index.make_connection().delete(q="*:*", commit=True)
+    assert rebuild(feed) == len(several)
+    assert started == [True, False, False]
+    assert stored() == several
+
+
+def test_documents_made_again_as_they_are_stay_in_the_index(
+    several: dict[str, dict[str, Any]], started: list[bool], made: list[str], feed: search_feed.Service
+) -> None:
+    """The sequence of the index goes on where a document is indexed."""
+    before = feed.state()["sequence"]
+    assert rebuild(feed, everything=True) == len(several)
+    assert (set(made), started) == (set(several), [True])
+    assert feed.state()["sequence"] == before
+
+
+def test_a_dataset_of_which_ckan_makes_no_document_has_none(
+    several: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, feed: search_feed.Service
+) -> None:
+    left_out, *others = several
+    real = search_range.make_document
+    monkeypatch.setattr(
+        search_range, "make_document", lambda one, shown: None if one == left_out else real(one, shown)
+    )
+    rebuild(feed, everything=True)
+    assert set(stored()) == set(others)
+
+
 def test_one_rebuild_at_a_time(feed: search_feed.Service) -> None:
     with model.meta.engine.connect() as other:
         other.execute(sa.select(sa.func.pg_advisory_lock(search_feed.LOCK)))

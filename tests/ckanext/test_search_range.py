@@ -210,6 +210,16 @@ def test_a_change_between_the_two_readings_is_no_difference(write: Write, monkey
     assert shower.is_trusted
 
 
+def test_one_dataset_of_many_ranges_goes_both_ways(monkeypatch: pytest.MonkeyPatch, act: Any, people: Any) -> None:
+    dataset_id = act("editor", "package_create", **dataset_dict(people["org"]["id"]))["id"]
+    tested: list[str] = []
+    monkeypatch.setattr(search_range, "_is_as_ckan_shows", lambda one, _: tested.append(one) or True)
+    shower = search_range.Shower()
+    for number in range(search_range.TESTED_FIRST + 2 * search_range.TESTED_EACH):
+        assert shower.show([dataset_id], number)
+    assert tested == [dataset_id] * (search_range.TESTED_FIRST + 2)
+
+
 def test_what_indexing_asks_for_besides_is_read_once_for_all(act: Any, people: Any) -> None:
     org = people["org"]["id"]
     ids = [act("editor", "package_create", **dataset_dict(org, resources=[
