@@ -29,15 +29,18 @@ COLUMNS = {
 SAY_EACH = 20_000
 
 
-async def fill(address: str, datasets: int, say: Say) -> None:
-    """Put so many datasets into an empty CKAN's database, with departments, themes, tags and resources."""
+async def fill(address: str, datasets: int, say: Say, site_url: str) -> None:
+    """Put so many datasets into an empty CKAN's database, with departments, themes, tags and resources.
+
+    As the platform keeps them: a resource that is not open has the address at which it is applied for.
+    """
     connection = await asyncpg.connect(address)
     try:
         await connection.set_type_codec(
             "jsonb", encoder=lambda value: b"\1" + orjson.dumps(value), decoder=lambda raw: orjson.loads(raw[1:]),
             schema="pg_catalog", format="binary",
         )
-        tables = Tables()
+        tables = Tables(site_url)
         done = 0
         for body in batches(Catalogue(), datasets, cache()):
             documents = orjson.loads(body)
@@ -55,7 +58,8 @@ async def fill(address: str, datasets: int, say: Say) -> None:
 class Tables:
     """Rows of documents; what many datasets share is given once."""
 
-    def __init__(self) -> None:
+    def __init__(self, site_url: str) -> None:
+        self._apply = f"{site_url.rstrip('/')}/apply/"
         self._groups: set[str] = set()
         self._tags: dict[str, str] = {}
 
@@ -88,6 +92,8 @@ class Tables:
                 **resource, "url_type": None, "extras": json.dumps(extras), "created": _moment(resource["created"]),
                 "last_modified": _moment(resource["last_modified"]),
             }
+            if access == "restricted":
+                row["url"] = self._apply + row["id"]
             found["resource"].append(tuple(row[name] for name in COLUMNS["resource"].split()))
         for tag in stored["tags"]:
             name = tag["name"]

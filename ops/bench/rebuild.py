@@ -52,7 +52,7 @@ def measure(say: Say) -> list[Figure]:
     """``GOVOPEN_BENCH_DATASETS`` makes it smaller."""
     alone = _index_alone(say)
     with running_stack(ckan_settings=QUIET) as stack:
-        asyncio.run(fill(url(stack.home, stack.ports["postgres"], SUPERUSER, "ckan"), DATASETS, say))
+        asyncio.run(fill(url(stack.home, stack.ports["postgres"], SUPERUSER, "ckan"), DATASETS, say, stack.site_url))
         waits: list[float] = []
         with _asked(stack, waits):
             first = _rebuild(stack, say)

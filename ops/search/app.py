@@ -16,7 +16,7 @@ import orjson
 from ops.search.access import Scope, authorization, header, only_from_here, only_with
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
-from ops.search.maintenance import held, perform, read_task
+from ops.search.maintenance import ASKED, perform, read_task
 from ops.search.parameters import Parameters, last, truth
 from ops.search.schema import SCHEMA_NAME, schema_xml
 from ops.search.select import Select
@@ -180,9 +180,10 @@ class SearchApp:
         loop = asyncio.get_running_loop()
         if scope["method"] == "POST":
             body = await _body(receive, MAX_UPDATE_BYTES)
-            if last(_parameters(query), "action") == "held":
-                found = await loop.run_in_executor(self._pool, held, self.engine, body)
-                return 200, JSON, _json({"held": found})
+            action = last(_parameters(query), "action")
+            if action in ASKED:
+                found = await loop.run_in_executor(self._pool, ASKED[action], self.engine, body)
+                return 200, JSON, _json({action: found})
             task = await loop.run_in_executor(self._pool, read_task, self.engine, _parameters(query), body)
             await perform(self.engine, task)
         elif scope["method"] not in ("GET", "HEAD"):

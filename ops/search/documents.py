@@ -51,8 +51,8 @@ class Prepared:
     document: Document | None
 
 
-def prepare(source: Any, now: datetime, *, postings: bool = True) -> Prepared:
-    """Check a document and make its forms. ``indexed_ts`` is filled in as the schema says."""
+def check(source: Any, now: datetime) -> dict[str, Any]:
+    """A document as it is kept: no fields without a value, dates and numbers in one spelling."""
     if not isinstance(source, dict):
         raise SearchFault("A document must be a JSON object")
     for name in REQUIRED:
@@ -68,10 +68,22 @@ def prepare(source: Any, now: datetime, *, postings: bool = True) -> Prepared:
             if not plan.clean:
                 raise SearchFault("A field name is empty or holds a control character")
             document[name] = _canonical(key, name, value, now) if plan.checked else value
+    return document
+
+
+def prepare(source: Any, now: datetime, *, postings: bool = True) -> Prepared:
+    """Check a document and make its forms."""
+    return make_forms(check(source, now), now, postings=postings)
+
+
+def make_forms(document: dict[str, Any], now: datetime, *, postings: bool = True) -> Prepared:
+    """The forms of a checked document. ``indexed_ts`` is filled in as the schema says."""
+    key, id_ = document[UNIQUE_KEY], document["id"]
+    document = {**document}
     document.setdefault("indexed_ts", format_date(to_millis(now)))
     big = pack_bigs(document.pop(BIG_FIELDS[0], None), document.pop(BIG_FIELDS[1], None))
     try:
-        row = Row(key, pack(orjson.dumps(document)) or b"", big, _id(source))
+        row = Row(key, pack(orjson.dumps(document)) or b"", big, id_ if isinstance(id_, str) else None)
         if postings:
             return Prepared(row, to_index(document, now))
     except (TypeError, orjson.JSONEncodeError) as error:
@@ -80,11 +92,6 @@ def prepare(source: Any, now: datetime, *, postings: bool = True) -> Prepared:
         if type(value) is not str:
             texts(name, value)
     return Prepared(row, None)
-
-
-def _id(source: dict[str, Any]) -> str | None:
-    found = source["id"]
-    return found if isinstance(found, str) else None
 
 
 def _canonical(key: str, name: str, value: Any, now: datetime) -> Any:

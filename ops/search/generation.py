@@ -21,8 +21,9 @@ from ops.search import deletions, health
 from ops.search.covered import Covered
 from ops.search.documents import Prepared, texts, to_index
 from ops.search.fields import LAYOUT, build_schema
+from ops.search.salvage import salvage
 from ops.search.scribe import Gone
-from ops.search.store import Store, salvage, unpack_head
+from ops.search.store import Store, unpack_head
 from ops.search.values import Values
 from ops.search.writing import Step, Writing
 

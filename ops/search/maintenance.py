@@ -4,6 +4,7 @@
     POST /rebuild?action=start                 {"ranges": […], "datasets": n, "copy": bool}; one under way is dropped
     POST /rebuild?action=add&range=k&since=s   {"documents": […], "same": [keys], "gone": [keys]}
     POST /rebuild?action=held                  {"keys": […], "fields": […]}: what these documents say, to compare
+    POST /rebuild?action=alike                 {"documents": […]}: keys of those that are as the ones that serve
     POST /rebuild?action=finish&since=s        {"site_id": …, "alive": [keys]}: the next generation serves
     POST /rebuild?action=drop
 """
@@ -12,18 +13,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import orjson
 from tantivy import Occur, Query
 
 from ops.search import copies
-from ops.search.documents import prepare
+from ops.search.documents import check, make_forms
 from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.fields import EXACT, SEP, SEQUENCE
 from ops.search.parameters import Parameters, last
-from ops.search.sameness import is_same
+from ops.search.sameness import Sameness, compare
+from ops.search.schema import UNIQUE_KEY
+from ops.search.store import Row
 
 MAX_RANGES = 100_000
 MAX_HELD = 10_000
@@ -37,6 +41,31 @@ def held(engine: Engine, body: bytes) -> dict[str, dict[str, Any]]:
     given = _object(body)
     keys, fields = _keys(given, "keys"), _keys(given, "fields")
     return engine.store.told(keys[:MAX_HELD], fields)
+
+
+def alike(engine: Engine, body: bytes) -> list[str]:
+    """Keys of documents that need not be indexed again."""
+    return _compared(engine, _documents(_object(body), engine.clock()))[0]
+
+
+def _documents(given: dict[str, Any], now: datetime) -> dict[str, dict[str, Any]]:
+    """Checked documents by key."""
+    documents = given.get("documents", [])
+    if not isinstance(documents, list):
+        raise SearchFault("'documents' is a list")
+    return {one[UNIQUE_KEY]: one for one in (check(document, now) for document in documents)}
+
+
+def _compared(engine: Engine, documents: dict[str, dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Keys of documents that are as the ones that serve, and those of them of which the notes differ."""
+    there = engine.store.rows_now(list(documents))
+    found = {key: compare(document, there[key]) for key, document in documents.items() if key in there}
+    same = [key for key, sameness in found.items() if sameness is not Sameness.DIFFERENT]
+    return same, [key for key in same if found[key] is Sameness.BUT_NOTES]
+
+
+ASKED: dict[str | None, Callable[[Engine, bytes], Any]] = {"held": held, "alike": alike}
+"""Actions that change nothing."""
 
 
 def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[], Any]:
@@ -58,23 +87,24 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
     if action != "add":
         raise SearchFault(f"Unknown action '{action[:50]}'")
     number, same, gone = _number(parameters, "range"), _keys(given, "same"), _keys(given, "gone")
-    documents = given.get("documents", [])
-    if not isinstance(documents, list):
-        raise SearchFault("'documents' is a list")
     now = engine.clock()
+    documents = _documents(given, now)
+    noted: list[Row] = []
     under_way = engine.rebuild
     is_copy = under_way is not None and under_way.is_copy
     elsewhere = is_copy or (under_way is not None and under_way.generation.writing.is_shared)
-    prepared = [prepare(document, now, postings=not elsewhere) for document in documents]
     if is_copy:
-        there = engine.store.rows_now([one.row.index_id for one in prepared])
-        alike = {key for one in prepared if (key := one.row.index_id) in there and is_same(one.row, there[key])}
-        prepared, same = [one for one in prepared if one.row.index_id not in alike], [*same, *alike]
+        as_they_are, notes_differ = _compared(engine, documents)
+        noted = [make_forms(documents[key], now, postings=False).row for key in notes_differ]
+        same += as_they_are
+        for key in as_they_are:
+            del documents[key]
+    prepared = [make_forms(document, now, postings=not elsewhere) for document in documents.values()]
 
     def add() -> Any:
         if engine.rebuild is None:
             raise SearchFault("No rebuild is under way", 409)
-        return engine.rebuild.add(number, since, prepared, same, gone) if _is_time(engine) else LATER
+        return engine.rebuild.add(number, since, prepared, same, gone, noted) if _is_time(engine) else LATER
 
     return add
 

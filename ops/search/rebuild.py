@@ -23,7 +23,7 @@ from ops.search.errors import SearchFault
 from ops.search.fields import LAYOUT, SEQUENCE
 from ops.search.folders import remove_folder
 from ops.search.generation import Change, Generation
-from ops.search.store import Store
+from ops.search.store import Row, Store
 from ops.search.writing import Step
 
 log = logging.getLogger("ops.search")
@@ -118,10 +118,11 @@ class Rebuild:
         return generation.gap is None and generation.uncommitted <= FEW
 
     def add(
-        self, number: int, since: int, documents: Sequence[Prepared], same: Sequence[str], gone: Sequence[str] = ()
+        self, number: int, since: int, documents: Sequence[Prepared], same: Sequence[str], gone: Sequence[str] = (),
+        noted: Sequence[Row] = (),
     ) -> None:
         """One range: its documents, the keys of those that the current generation is to lend, and of those that are to
-        have no document."""
+        have no document. Of a copy's documents that are ``noted`` something changes that is not indexed."""
         if not 0 <= number < len(self.plan.get("ranges", [])):
             raise SearchFault(f"The rebuild has no range {number}")
         if number in self.done:
@@ -132,6 +133,7 @@ class Rebuild:
             steps = self.generation.record(Change(puts=puts, keys=[key for key in gone if key not in changed]))
             lacking = {*same} - changed - (self.generation.store.holding(same) if self.is_copy else set())
             steps += self._lend([key for key in same if key in lacking])
+            self.generation.store.note([row for row in noted if row.index_id not in changed])
             followed, more = self._follow()
             made_up = min(self.made_up, since)
             self.generation.store.set_meta(MADE_UP, str(made_up))

@@ -53,6 +53,10 @@ _FIGURES = ("govopen_rows", "govopen_downloads", "govopen_rating")
 """Whole numbers that the extension sorts by; it pads them with zeros, so that Solr's catch-all sorts them too."""
 
 
+NOTED = ("govopen_stamp",)
+"""Kept with a document for rebuilds: neither looked for nor shown."""
+
+
 def _fields() -> dict[str, Field]:
     fields: list[Field] = []
     for name in _STRINGS:
@@ -75,6 +79,7 @@ def _fields() -> dict[str, Field]:
     for name in ("views_total", "views_recent", "resources_accessed_total", "resources_accessed_recent", *_FIGURES):
         fields.append(Field(name, Kind.INT, stored=False, own=True))
     fields += [Field(name, Kind.STORED) for name in ("data_dict", "validated_data_dict")]
+    fields += [Field(name, Kind.STORED, stored=False) for name in NOTED]
     return {field.name: field for field in fields}
 
 

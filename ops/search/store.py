@@ -345,6 +345,12 @@ class Store:
         )
         return replaced
 
+    def note(self, rows: Sequence[Row]) -> None:
+        """Keep other heads of live documents, under the numbers that they have: the same for the index."""
+        self.writer.executemany(
+            "UPDATE docs SET head = ? WHERE index_id = ? AND ended IS NULL", [(one.head, one.index_id) for one in rows]
+        )
+
     def end(self, sequence: int, index_id: str) -> bool:
         """End a document; was there one?"""
         return self.writer.execute(_END, (sequence, index_id)).rowcount > 0
@@ -365,32 +371,3 @@ class Store:
         """Values of all names with a prefix."""
         rows = self.writer.execute("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
         return {row[0]: row[1] for row in rows}
-
-
-def salvage(damaged: Path, into: Store, chunk: int = 200) -> int:
-    """Copy what can be read of a damaged store; how many documents that were."""
-    kept = after = 0
-    try:
-        old = sqlite3.connect(damaged, isolation_level=None)
-        upto = int(old.execute("SELECT max(seq) FROM docs").fetchone()[0] or 0)
-    except sqlite3.DatabaseError:
-        return 0
-    columns = "seq, index_id, head, data_dict, validated_data_dict"
-    while after < upto:
-        for first, last in ((after, after + chunk), *((one, one + 1) for one in range(after, after + chunk))):
-            try:
-                rows = old.execute(
-                    f"SELECT {columns} FROM docs WHERE seq > ? AND seq <= ? AND ended IS NULL", (first, last)
-                ).fetchall()
-            except sqlite3.DatabaseError:
-                continue
-            into.begin()
-            for seq, index_id, head, data, validated in rows:
-                into.put(seq, Row(index_id, head, (data, validated)))
-            into.commit()
-            kept += len(rows)
-            if last - first == chunk:
-                break
-        after += chunk
-    old.close()
-    return kept

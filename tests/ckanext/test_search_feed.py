@@ -187,13 +187,42 @@ def test_what_serves_is_copied_only_where_most_of_it_is_as_it_should_be(
     several: dict[str, dict[str, Any]], started: list[bool], monkeypatch: pytest.MonkeyPatch, feed: search_feed.Service
 ) -> None:
     assert rebuild(feed) == len(several)
+    index.make_connection().delete(q="*:*", commit=True)
+    assert rebuild(feed) == len(several)
+    assert started == [True, False]
+    assert stored() == several
+
+
+def test_an_upgrade_that_changes_no_document_indexes_none(
+    several: dict[str, dict[str, Any]], started: list[bool], made: list[str], monkeypatch: pytest.MonkeyPatch,
+    feed: search_feed.Service,
+) -> None:
+    before = feed.state()["sequence"]
     with monkeypatch.context() as upgraded:
         upgraded.setattr(search_feed, "_code", lambda: "another")
         assert rebuild(feed) == len(several)
-    index.make_connection().delete(q="*:*", commit=True)
-    assert rebuild(feed) == len(several)
-    assert started == [True, False, False]
+        assert set(made) == set(several)
+        made.clear()
+        assert rebuild(feed) == len(several)
+        assert made == []
+    assert feed.state()["sequence"] == before
+    assert started == [True, True]
     assert stored() == several
+
+
+def test_an_upgrade_that_changes_most_documents_begins_with_nothing(
+    several: dict[str, dict[str, Any]], started: list[bool], monkeypatch: pytest.MonkeyPatch, feed: search_feed.Service
+) -> None:
+    real = search_feed.Collector.add
+
+    def add(collector: Any, docs: list[dict[str, Any]], **parameters: Any) -> None:
+        real(collector, [{**one, "notes": "written by another version"} for one in docs], **parameters)
+
+    monkeypatch.setattr(search_feed, "_code", lambda: "another")
+    monkeypatch.setattr(search_feed.Collector, "add", add)
+    assert rebuild(feed) == len(several)
+    assert started == [False]
+    assert {one["notes"] for one in stored().values()} == {"written by another version"}
 
 
 def test_documents_made_again_as_they_are_stay_in_the_index(

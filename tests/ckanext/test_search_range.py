@@ -225,11 +225,11 @@ def test_what_indexing_asks_for_besides_is_read_once_for_all(act: Any, people: A
     ids = [act("editor", "package_create", **dataset_dict(org, resources=[
         {"name": "表", "url": "https://data.example.gov.cn/a.csv", "format": "csv"}]))["id"] for _ in range(4)]
     feeder = search_feed.Feeder(search_feed.Service(), everything=True)
-    feeder._make(ids[:1], 0)
+    feeder.make(ids[:1], 0)
     with counted() as few:
-        feeder._make(ids[:2], 0)
+        feeder.make(ids[:2], 0)
     with counted() as many:
-        assert len(feeder._make(ids, 0)[0]) == 4
+        assert len(feeder.make(ids, 0)[0]) == 4
     assert len(many) == len(few) > 0
 
 

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.search import copies
-from ops.search.documents import prepare
+from ops.search.documents import check, prepare
 from ops.search.engine import Change
 from ops.search.generation import Generation
-from ops.search.sameness import is_same
+from ops.search.sameness import Sameness, compare
 from ops.search.store import Row
 from ops.search.testing import NOW, SITE, Rebuilding, Service, dataset, key_of
 
@@ -66,6 +66,21 @@ def test_only_documents_that_differ_are_indexed(site: Rebuilding) -> None:
     assert site.catalogue.names("title:空气质量", sort="name asc", rows="100") == sorted(
         f"s{n}" for n in range(COUNT - 1)
     )
+
+
+def test_notes_change_without_the_index(site: Rebuilding) -> None:
+    """Of a document that was written in between the serving one is taken, with the notes that it has."""
+    site.start(1)
+    before, since = next_one(site).sequence, site.since
+    documents = [document(number, govopen_stamp="new") for number in range(3)]
+    site.catalogue.add(document(2, title="newer", govopen_stamp="its own"))
+    site.ask("add", {"documents": documents, "same": [key_of("s4")]}, range=0, since=since)
+    assert next_one(site).sequence == before + 1
+    site.finish(*(f"s{number}" for number in range(COUNT)))
+    told = site.engine.store.told([key_of(f"s{number}") for number in range(4)], ["govopen_stamp"])
+    assert [told[key_of(f"s{number}")]["govopen_stamp"] for number in range(4)] == ["new", "new", "its own", None]
+    assert len(site.titles()) == COUNT
+    assert site.catalogue.names("*:*", fq="govopen_stamp:new") == []
 
 
 def test_a_dataset_that_is_to_have_no_document_loses_it(site: Rebuilding) -> None:
@@ -187,23 +202,30 @@ def test_what_an_earlier_process_left_is_removed(site: Rebuilding) -> None:
 # -- what is the same --------------------------------------------------------------------------------------------------
 
 
+def checked(**values: Any) -> dict[str, Any]:
+    return check(document(1, **values), NOW)
+
+
+def is_same(document: dict[str, Any], kept: Row) -> bool:
+    return compare(document, kept) is Sameness.SAME
+
+
 def row(**values: Any) -> Row:
     return prepare(document(1, **values), NOW, postings=False).row
 
 
 def test_the_moment_of_indexing_and_the_order_of_fields_say_nothing() -> None:
-    given = document(1, notes="x" * 900)
-    turned = dict(reversed(given.items()))
-    assert is_same(prepare(turned, NOW.replace(year=2030), postings=False).row, prepare(given, NOW).row)
+    turned = dict(reversed(checked(notes="x" * 900, indexed_ts="2030-01-01T00:00:00Z").items()))
+    assert is_same(turned, row(notes="x" * 900))
 
 
 def test_the_order_of_extras_says_nothing() -> None:
     extras = [{"key": f"键{n}", "value": "x" * 90} for n in range(9)]
     one, other = ({"extras": list(order), "tags": [1, 2]} for order in (extras, reversed(extras)))
     for name in ("data_dict", "validated_data_dict"):
-        assert is_same(row(**{name: json.dumps(one)}), row(**{name: json.dumps(other)}))
+        assert is_same(checked(**{name: json.dumps(one)}), row(**{name: json.dumps(other)}))
     other["tags"] = [2, 1]
-    assert not is_same(row(data_dict=json.dumps(one)), row(data_dict=json.dumps(other)))
+    assert not is_same(checked(data_dict=json.dumps(one)), row(data_dict=json.dumps(other)))
 
 
 texts = st.one_of(st.none(), st.text(max_size=30), st.lists(st.text(max_size=10), max_size=3))
@@ -211,15 +233,22 @@ texts = st.one_of(st.none(), st.text(max_size=30), st.lists(st.text(max_size=10)
 
 @given(st.tuples(texts, texts), st.tuples(texts, texts))
 def test_whatever_differs_is_seen(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    rows = [row(notes=notes, validated_data_dict=json.dumps({"extras": [], "notes": data})) for notes, data in
-            (one, other)]
-    assert is_same(*rows) == (one == other)
+    new, old = ({"notes": notes, "validated_data_dict": json.dumps({"extras": [], "notes": data})} for notes, data in
+                (one, other))
+    assert is_same(checked(**new), row(**old)) == (one == other)
+
+
+def test_what_only_rebuilds_look_at_is_told_apart() -> None:
+    assert compare(checked(govopen_stamp="new"), row(govopen_stamp="old")) is Sameness.BUT_NOTES
+    assert compare(checked(govopen_stamp="new"), row()) is Sameness.BUT_NOTES
+    assert compare(checked(govopen_stamp="new", notes="a"), row(govopen_stamp="old", notes="b")) is Sameness.DIFFERENT
+    assert compare(checked(), row(notes="b")) is Sameness.DIFFERENT
 
 
 @pytest.mark.parametrize("data", ["not json", "[]", '{"extras": 7}', '{"extras": [1, "b"]}', "", "null"])
 def test_texts_of_any_kind_are_compared(data: str) -> None:
-    assert is_same(row(data_dict=data), row(data_dict=data))
-    assert not is_same(row(data_dict=data), row(data_dict=data + " {"))
+    assert is_same(checked(data_dict=data), row(data_dict=data))
+    assert not is_same(checked(data_dict=data), row(data_dict=data + " {"))
 
 
 # -- kills -------------------------------------------------------------------------------------------------------------

@@ -147,7 +147,9 @@ class Shower:
         try:
             self._range = Range(dataset_ids)
             found = _show(self._range)
-            if not is_tested or tested not in found or _is_as_ckan_shows(tested, found[tested]) or _is_as_ckan_shows(tested, None):
+            if not is_tested or tested not in found or any(
+                _is_as_ckan_shows(tested, both) for both in (found[tested], None)
+            ):
                 return found
             log.warning("Dataset %s is not shown as CKAN shows it; all datasets are read one by one", tested)
             self.is_trusted = False
