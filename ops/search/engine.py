@@ -38,7 +38,6 @@ __all__ = ["Change", "Engine", "Snapshot"]
 log = logging.getLogger("ops.search")
 
 MAX_BATCH = 256
-AUTO_COMMIT_S = 15.0
 IDLE_S = 1.0
 TIDY_S = 10.0
 KEEP_ENDED_S = 60.0
@@ -209,8 +208,7 @@ class Engine:
             while at < len(jobs):
                 at = self._apply_group(jobs, at, failed, results)
             self._make_up()
-            overdue = self.current.uncommitted and time.monotonic() - self.current.committed_at > AUTO_COMMIT_S
-            if self.current.gap is None and (overdue or any(job.commit for job in jobs)):
+            if self.current.gap is None and (self.current.is_overdue or any(job.commit for job in jobs)):
                 self._publish()
         except SearchFault as fault:
             failure = fault
@@ -312,7 +310,7 @@ class Engine:
             return
         now = self._tidied = time.monotonic()
         current = self.current
-        if current.gap is None and current.uncommitted and now - current.committed_at > AUTO_COMMIT_S:
+        if current.gap is None and current.is_overdue:
             self._publish()
         for generation in self._generations():
             generation.rest()

@@ -31,6 +31,8 @@ log = logging.getLogger("ops.search")
 
 SLICE = 200
 """Documents that are caught up with between two looks for requests."""
+AUTO_COMMIT_S, AUTO_COMMIT_MANY_S = 15.0, 60.0
+"""What nobody commits is committed after so long; later while many documents come, or the segments would be small."""
 COMMIT_EACH = 20_000
 """Documents of a catch-up between two points from which it could go on."""
 
@@ -258,6 +260,12 @@ class Generation:
         self.uncommitted = 0
         self._commit = None
         self.committed_at = time.monotonic()
+
+    @property
+    def is_overdue(self) -> bool:
+        """Is it time to commit what nobody does?"""
+        waited = time.monotonic() - self.committed_at
+        return self.uncommitted > 0 and waited > (AUTO_COMMIT_MANY_S if self.writing.is_busy else AUTO_COMMIT_S)
 
     def start_commit(self) -> None:
         """``commit`` and ``save``; a second process does it while this one goes on."""

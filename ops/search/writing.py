@@ -77,6 +77,11 @@ class Writing:
         return self._scribe is not None and not self._is_ending
 
     @property
+    def is_busy(self) -> bool:
+        """Has it a second process because many documents come?"""
+        return self.is_shared and time.monotonic() - self._last < WITHIN_S
+
+    @property
     def is_committing(self) -> bool:
         """Has the second process not yet ended a commit that was only started?"""
         return self._scribe is not None and self._scribe.is_committing

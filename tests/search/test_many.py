@@ -17,7 +17,7 @@ import psutil
 import pysolr
 import pytest
 
-from ops.search import scribe, writing
+from ops.search import generation, scribe, writing
 from ops.search.chinese.lexicon import LEXICON
 from ops.search.documents import prepare
 from ops.search.engine import Change
@@ -158,6 +158,22 @@ def test_it_ends_when_nothing_comes_and_comes_again(catalogue: Catalogue, monkey
     until_shared(catalogue, 100)
     catalogue.add(dataset("again"))
     assert len(catalogue.names()) == count + 12 + 1 + 12 + 1
+
+
+@pytest.mark.parametrize("patient", [True, False], ids=["many come", "no more come"])
+def test_what_nobody_commits_waits_longer_while_many_come(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    count = until_shared(catalogue)
+    write(catalogue, documents(0), commit=True)
+    monkeypatch.setattr(generation, "AUTO_COMMIT_S", 0.0)
+    if not patient:
+        monkeypatch.setattr(writing, "WITHIN_S", 0.0)
+    write(catalogue, documents(count))
+    assert len(catalogue.names()) == (count if patient else count + 12)
+    monkeypatch.setattr(generation, "AUTO_COMMIT_MANY_S", 0.0)
+    write(catalogue, documents(count))
+    assert len(catalogue.names()) == count + 12
 
 
 def test_what_is_written_while_it_ends_is_written_here(catalogue: Catalogue) -> None:
