@@ -68,6 +68,10 @@ def _add_search(command: argparse.ArgumentParser) -> None:
         "--full", action="store_true",
         help=say("逐个重新生成文档，不沿用核对无误的", "make every document, also those found right"),
     )
+    rebuild.add_argument(
+        "--anew", action="store_true",
+        help=say("从空索引开始，逐个生成并编入", "begin with an empty index; make and index every document"),
+    )
     rebuild.add_argument("--restart", action="store_true", help=say("放弃上次未完成的重建", "drop an unfinished one"))
     rebuild.add_argument("--workers", type=int, help=say("进程数（默认处理器数）", "processes (one for each CPU)"))
     rebuild.set_defaults(handler=search.run_rebuild)

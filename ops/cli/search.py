@@ -131,15 +131,18 @@ def run_rebuild(arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     stack = _running()
     address = Address(stack)
-    if arguments.restart:
+    unfinished = address.state()["rebuild"]
+    if unfinished is not None and (arguments.restart or (arguments.anew and unfinished["copied"])):
         address.drop_rebuild()
+        unfinished = None
     progress: Progress | None = None
-    if address.state()["rebuild"] is None:
+    if unfinished is None:
         tell("正在统计数据集…", "Counting datasets…")
     else:
         tell("继续上次未完成的重建。", "Going on with the rebuild that was interrupted.")
     parts = max(1, min(arguments.workers or os.cpu_count() or 1, WORKERS_MAX))
-    process = _start(stack, "--parts", str(parts), *(["--full"] if arguments.full else []))
+    options = [f"--{name}" for name in ("full", "anew") if getattr(arguments, name)]
+    process = _start(stack, "--parts", str(parts), *options)
     try:
         while process.poll() is None:
             time.sleep(LOOK_S)

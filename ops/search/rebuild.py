@@ -94,7 +94,7 @@ class Rebuild:
         ranges = self.plan.get("ranges", [])
         return {
             "ranges": ranges, "done": sorted(self.done), "datasets": self.plan.get("datasets", 0),
-            "documents": sum(self.done.values()),
+            "documents": sum(self.done.values()), "copied": self.is_copy,
         }
 
     # -- filling -----------------------------------------------------------------------------------------

@@ -235,6 +235,14 @@ def test_documents_made_again_as_they_are_stay_in_the_index(
     assert feed.state()["sequence"] == before
 
 
+def test_anew_takes_nothing_over(
+    several: dict[str, dict[str, Any]], started: list[bool], made: list[str], feed: search_feed.Service
+) -> None:
+    assert search_feed.rebuild(1, anew=True) == (len(several), 0)
+    assert (set(made), started) == (set(several), [False])
+    assert stored() == several
+
+
 def test_a_dataset_of_which_ckan_makes_no_document_has_none(
     several: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, feed: search_feed.Service
 ) -> None:

@@ -102,11 +102,12 @@ def figures() -> None:
 @govopen.command("search-feed")
 @click.option("--parts", default=1, show_default=True, help="How many processes read datasets.")
 @click.option("--full", is_flag=True, help="Make every document, also those that are as they should be.")
-def feed_search(parts: int, full: bool) -> None:
+@click.option("--anew", is_flag=True, help="Begin with an empty index, and make every document.")
+def feed_search(parts: int, full: bool, anew: bool) -> None:
     """Rebuild the search index, or go on with it; ``govopen search rebuild`` does so and shows how far it is."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in order, so that the other processes end as well
     try:
-        documents, failed = search_feed.rebuild(parts, full)
+        documents, failed = search_feed.rebuild(parts, full, anew)
     except RuntimeError as problem:
         raise click.ClickException(str(problem)) from problem
     click.echo(json.dumps({"documents": documents, "failed": failed}))

@@ -96,15 +96,16 @@ def key_of(dataset_id: str) -> str:
     return hashlib.md5(f"{dataset_id}{tk.config.get('ckan.site_id')}".encode(), usedforsecurity=False).hexdigest()
 
 
-def start(service: Service) -> int:
+def start(service: Service, anew: bool = False) -> int:
     """Plan a rebuild; how many datasets there are.
 
     Where most documents are as they should be, what serves is copied and only the others are indexed. Where few are,
-    the index is soonest built with nothing in it.
+    the index is soonest built with nothing in it, which ``anew`` asks for.
     """
     ids = [row[0] for row in _ids()]
     ranges = [[ids[at], ids[min(at + RANGE, len(ids)) - 1]] for at in range(0, len(ids), RANGE)]
-    service.act("start", {"ranges": ranges, "datasets": len(ids), "copy": _are_mostly_right(service, ids)})
+    is_copy = not anew and _are_mostly_right(service, ids)
+    service.act("start", {"ranges": ranges, "datasets": len(ids), "copy": is_copy})
     return len(ids)
 
 
@@ -117,9 +118,10 @@ def _are_mostly_right(service: Service, ids: list[str]) -> bool:
     return len(service.act("alike", {"documents": documents})["alike"]) * 2 > len(documents)
 
 
-def rebuild(parts: int, everything: bool = False) -> tuple[int, int]:
+def rebuild(parts: int, everything: bool = False, anew: bool = False) -> tuple[int, int]:
     """All of it, by so many processes, or what was left undone when it was interrupted.
 
+    ``everything`` makes every document, ``anew`` begins with an empty index besides.
     Tells how many documents serve now and how many datasets could not be made into documents. Raises RuntimeError,
     also while another one is under way: two would disagree on what a range is.
     """
@@ -128,15 +130,15 @@ def rebuild(parts: int, everything: bool = False) -> tuple[int, int]:
             raise RuntimeError("Another rebuild of the search is under way")
         guard.commit()  # the lock is the connection's: no transaction stays open for it
         try:
-            return _rebuild(parts, everything)
+            return _rebuild(parts, everything or anew, anew)
         finally:
             guard.execute(sa.select(sa.func.pg_advisory_unlock(LOCK)))
 
 
-def _rebuild(parts: int, everything: bool) -> tuple[int, int]:
+def _rebuild(parts: int, everything: bool, anew: bool) -> tuple[int, int]:
     service = Service()
     if service.state()["rebuild"] is None:
-        start(service)
+        start(service, anew)
     parts = max(1, min(parts, len(service.state()["rebuild"]["ranges"])))
     forking = multiprocessing.get_context("fork")
     counted = forking.Value("q", 0)
