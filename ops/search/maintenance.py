@@ -25,6 +25,7 @@ from ops.search.engine import Engine
 from ops.search.errors import SearchFault
 from ops.search.fields import EXACT, SEP, SEQUENCE
 from ops.search.parameters import Parameters, last
+from ops.search.rebuild import Behind
 from ops.search.sameness import Sameness, compare
 from ops.search.schema import UNIQUE_KEY
 from ops.search.store import Row
@@ -83,7 +84,14 @@ def read_task(engine: Engine, parameters: Parameters, body: bytes) -> Callable[[
     since = _number(parameters, "since")
     if action == "finish":
         alive, others = set(_keys(given, "alive")), foreign(engine, given.get("site_id"))
-        return lambda: engine.finish_rebuild(since, alive, others) if _is_time(engine, is_last=True) else LATER
+
+        def finish() -> Any:
+            try:
+                return engine.finish_rebuild(since, alive, others) if _is_time(engine, is_last=True) else LATER
+            except Behind:
+                return LATER
+
+        return finish
     if action != "add":
         raise SearchFault(f"Unknown action '{action[:50]}'")
     number, same, gone = _number(parameters, "range"), _keys(given, "same"), _keys(given, "gone")

@@ -39,6 +39,13 @@ FEW = 500
 PLAN, DONE, MADE_UP = "plan", "done:", "made_up"
 
 
+class Behind(SearchFault):
+    """The next index lacks documents that the store has, for now: such as after a second process died."""
+
+    def __init__(self) -> None:
+        super().__init__("The index of the rebuild is catching up; ask again", 503)
+
+
 class Rebuild:
     """All methods belong to the writer's thread; ``state`` and ``is_copy`` may be read from any."""
 
@@ -198,6 +205,7 @@ class Rebuild:
 
         ``alive`` are the keys of all datasets that CKAN has, read when ``since`` was the last change: what is not among
         them goes. ``foreign`` are keys of documents that are no datasets of this site; they are taken over as they are.
+        ``Behind`` is raised when it has to be asked for again.
         """
         missing = len(self.plan.get("ranges", [])) - len(self.done)
         if missing:
@@ -220,7 +228,7 @@ class Rebuild:
 
     def _refuse_gap(self) -> None:
         if self.generation.gap is not None:
-            raise SearchFault("The index of the rebuild is catching up; ask again", 503)
+            raise Behind
 
     @staticmethod
     def settle(generation: Generation) -> None:

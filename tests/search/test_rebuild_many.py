@@ -165,6 +165,30 @@ def test_its_work_is_done_here_when_it_dies_or_hangs(
         os.kill(pid, 0)
 
 
+def test_the_end_is_waited_for_when_the_second_process_dies_in_the_last_commit(
+    site: Rebuilding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(site)
+    pid = until_shared(site)
+    for part in range(COUNT // RANGE):
+        send(site, part, title="空气质量")
+    writer = next_one(site).writing
+    commit = writer.commit
+
+    def die_in_it() -> None:
+        monkeypatch.setattr(writer, "commit", commit)
+        os.kill(pid, signal.SIGKILL)
+        commit()
+
+    monkeypatch.setattr(writer, "commit", die_in_it)
+    finish(site)
+    assert site.engine.rebuild is None
+    assert len(site.titles()) == COUNT
+    assert site.catalogue.names("title:空气质量", sort="views_total asc", rows="100") == [
+        f"many-{number}" for number in range(0, COUNT, 2)
+    ]
+
+
 def test_writes_go_on_while_the_next_index_is_behind(site: Rebuilding, monkeypatch: pytest.MonkeyPatch) -> None:
     """A range waits without holding up the thread that writes."""
     start(site)
