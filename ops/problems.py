@@ -125,7 +125,7 @@ def field_errors(faults: list[dict[str, Any]]) -> list[FieldError]:
 
 AWAY = (
     asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError, asyncpg.CrashShutdownError,
+    asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.PostgresIOError,
 )
 """The database is not there at this moment, or not for one more."""
 

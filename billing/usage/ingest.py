@@ -17,7 +17,7 @@ from authz import AuditEntry, AuditLog, Clock, Unavailable, beijing_date
 from billing.usage import corrections, staging
 from billing.usage.cloudevents import CANCELLED, Fault
 from billing.usage.model import UsageEvent, month_of
-from billing.usage.recorder import AWAY
+from billing.usage.recorder import is_away
 from billing.usage.store import acquire
 
 log = logging.getLogger("govopen.usage")
@@ -101,7 +101,7 @@ class Ingestor:
                 async with asyncio.timeout(TIMEOUT_S), acquire(self._pool) as connection:
                     answers = await record(connection, self._audit, parcels, self._clock.now())
             except Exception as fault:
-                if not isinstance(fault, AWAY):
+                if not is_away(fault):
                     await self._apart(parcels, fault)
                     return
                 log.warning("events could not be recorded (%s), try %d", type(fault).__name__, attempt + 1)

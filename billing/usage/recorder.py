@@ -35,8 +35,16 @@ eight of them costs little more than one for one."""
 
 AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
         asyncpg.InternalClientError, asyncpg.OperatorInterventionError,
-        asyncpg.DeadlockDetectedError, TimeoutError)
-"""The database is away or gave up on us; the work may be tried again."""
+        asyncpg.DeadlockDetectedError, TimeoutError, asyncpg.PostgresIOError, asyncpg.InternalServerError)
+BROKEN = (asyncpg.DataError, asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
+
+
+def is_away(fault: Exception) -> bool:
+    """Is the database away, or did it give up on us? Then the work may be tried again.
+
+    A server that is dying says of some sessions that it cannot read a file, or that something went wrong inside it.
+    """
+    return isinstance(fault, AWAY) and not isinstance(fault, BROKEN)
 
 
 @dataclass(eq=False)
@@ -183,7 +191,7 @@ class UsageRecorder:
             try:
                 done = await self._write(batch, again=again or attempt > 0)
             except Exception as fault:
-                if not isinstance(fault, AWAY) or isinstance(fault, asyncpg.DataError):
+                if not is_away(fault):
                     await self._commit_apart(batch, fault)
                     return
                 log.warning("usage could not be written (%s), try %d", type(fault).__name__, attempt + 1)

@@ -36,7 +36,7 @@ PREPARED_MAX = 60
 STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
         asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError,
-        asyncpg.InternalClientError)
+        asyncpg.InternalClientError, asyncpg.PostgresIOError)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 

@@ -245,6 +245,27 @@ async def test_the_database_going_away_loses_and_doubles_nothing(
     assert (day["calls"], day["rows"]) == (60, 180)
 
 
+@pytest.mark.parametrize("code", ["58030", "XX000"], ids=["a file cannot be read", "something inside"])
+async def test_what_a_dying_server_says_once_is_tried_again(operator: Operator, pool: asyncpg.Pool, code: str) -> None:
+    await pool.execute(
+        f"""
+        CREATE SEQUENCE billing.said;
+        CREATE FUNCTION billing.say() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('billing.said') = 1 THEN RAISE EXCEPTION 'dying' USING ERRCODE = '{code}'; END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER dying AFTER INSERT ON billing.usage_event FOR EACH STATEMENT EXECUTE FUNCTION billing.say();
+        """
+    )
+    try:
+        answer = await operator.send(operator.event())
+        assert await pool.fetchval("SELECT last_value FROM billing.said") == 2
+    finally:
+        await pool.execute("DROP FUNCTION billing.say CASCADE; DROP SEQUENCE billing.said")
+    assert (answer.status_code, answer.json()["status"]) == (201, "recorded")
+
+
 async def test_evidence_names_who_reported_how_much(operator: Operator, pool: asyncpg.Pool) -> None:
     await operator.send(operator.event(), operator.event())
     leaf = await pool.fetchval("SELECT leaf FROM audit.entry WHERE action = 'usage.reported' ORDER BY id DESC LIMIT 1")
