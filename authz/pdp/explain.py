@@ -88,7 +88,7 @@ def explain(facts: Mapping[str, Any], policies: PolicySet | None = None) -> dict
     codes = [str(code) for code in answer.get("reasons", ())]
     return {
         "policy_version": version.version, "effect": answer["effect"],
-        "reasons": sorted(codes, key=list(CATALOGUE).index), "sentences": _sentences(facts, codes),
+        "reasons": sorted(codes, key=list(CATALOGUE).index), "sentences": sentences(facts, codes),
         "checks": [_told(engine, check, facts, codes) for check in CHECKS if _there(engine, check, facts)],
         "fields": _fields(facts, answer),
     }
@@ -107,8 +107,8 @@ def _engine(policies: PolicySet) -> EmbeddedEngine:
     return known
 
 
-def _sentences(facts: Mapping[str, Any], codes: Sequence[str]) -> list[dict[str, str]]:
-    """Each reason with its sentence and next step, in order of precedence."""
+def sentences(facts: Mapping[str, Any], codes: Sequence[str]) -> list[dict[str, str]]:
+    """Each reason with its sentence and next step, in order of precedence; ``codes`` are of the catalogue."""
     grant, asked = facts.get("grant") or {}, facts.get("fields") or []
     fields = facts["object"].get("fields") or {}
     words = {

@@ -18,6 +18,8 @@ from authz.model import GrantFacts
 from authz.pdp.bundle import PolicySet
 from authz.pdp.decide import policy_input
 from authz.pdp.engine import EmbeddedEngine, EngineFailure
+from authz.pdp.explain import sentences
+from authz.pdp.reasons import CATALOGUE
 from authz.roles.index import RolePolicy
 from authz.versions.checks import plain
 
@@ -111,7 +113,7 @@ def _compared(old: EmbeddedEngine, new: EmbeddedEngine, cases: Sequence[Case]) -
         if before.get("effect") != after.get("effect"):
             counts["now_denied" if after.get("effect") == "deny" else "now_permitted"] += 1
         if len(changed) < LISTED:
-            changed.append({**case.about, "before": _short(before), "after": _short(after)})
+            changed.append({**case.about, "before": _short(before, case), "after": _short(after, case)})
     return {**counts, "first": changed}
 
 
@@ -122,10 +124,13 @@ def _answer(engine: EmbeddedEngine, case: Case) -> Mapping[str, Any]:
         return {"effect": "deny", "reasons": ["policy_unavailable"]}
 
 
-def _short(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The effect, the reasons, and of a permit what it obliges to."""
+def _short(answer: Mapping[str, Any], case: Case) -> dict[str, Any]:
+    """The effect, the reasons with what they say, and of a permit what it obliges to."""
     duties = answer.get("obligations") or {}
+    reasons = sorted(answer.get("reasons", ()))
+    said = sentences(case.facts, [code for code in reasons if code in CATALOGUE])
     return {
-        "effect": answer.get("effect"), "reasons": sorted(answer.get("reasons", ())),
+        "effect": answer.get("effect"), "reasons": reasons,
+        "sentences": [{name: one[name] for name in ("code", "zh", "en")} for one in said],
         "columns": sorted(duties.get("columns", ())), "masks": dict(duties.get("masks", {})),
     }

@@ -101,7 +101,10 @@ async def test_simulation_tells_which_grants_and_decisions_would_change(
     assert [(one["grant_id"], one["channel"]) for one in found["grants"]["first"]] == [
         ("grt_2", "download"), ("grt_3", "download"),
     ]
-    assert found["grants"]["first"][0]["after"]["reasons"] == ["channel_not_granted"]
+    after = found["grants"]["first"][0]["after"]
+    assert after["reasons"] == ["channel_not_granted"]
+    (said,) = after["sentences"]
+    assert (said["code"], "文件" in said["zh"], "{" in said["zh"] + said["en"]) == ("channel_not_granted", True, False)
     assert found["decisions"]["changed"] == 1
     assert found["decisions"]["first"][0]["channel"] == "download"
     assert found["roles"] == {"added": [], "removed": []}

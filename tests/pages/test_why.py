@@ -123,3 +123,31 @@ def test_policies_are_changed_by_two_persons(sit: Sit, office: Office, granted: 
     page.fill("#reason-release", "恢复")
     confirm(page, "恢复软件自带策略")
     expect(page.locator(".go-notice--done")).to_contain_text("恢复生效")
+
+
+def test_what_a_proposal_would_change_is_told_in_sentences(sit: Sit, office: Office, granted: str) -> None:
+    page = sit("zhou", "/staff/policies/new?file=data_access/data_access.rego")
+    text, needed = page.locator("#field-text").input_value(), "\tis_string(grant.state)\n"
+    assert needed in text
+    page.fill("#field-text", text.replace(needed, f'{needed}\tobject.resource_id != "{office.resource}"\n', 1) + f"""
+reasons contains "channel_not_granted" if {{
+	_grant_examined
+	input.object.resource_id == "{office.resource}"
+}}
+""")
+    page.fill("#field-reason", "暂停该数据的接口")
+    page.get_by_role("button", name="提出").click()
+    version = page.url.rsplit("/", 1)[1]
+    page = sit("li", f"/staff/policies/{version}")
+    grants = page.get_by_role("region", name="有效的授权")
+    expect(grants).to_contain_text("拒绝")
+    expect(grants).to_contain_text("授权不包含“接口调用”这种交付方式。")
+    expect(page.locator("main table").first).not_to_contain_text("channel_not_granted")
+    look(page, "policy-changes")
+    page = sit("li", f"/en/staff/policies/{version}")
+    expect(page.locator("main table").first).to_contain_text("The grant does not include this form of delivery")
+    look(page, "policy-changes-en")
+    page = sit("li", f"/staff/policies/{version}")
+    page.fill("#field-reason", "不同意")
+    confirm(page, "退回")
+    expect(page.locator(".go-notice--done")).to_contain_text("驳回")

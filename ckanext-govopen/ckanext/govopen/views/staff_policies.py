@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+from ckanext.govopen import masks
 from ckanext.govopen.gateway import ServiceProblem, segment
+from ckanext.govopen.helpers.pages import govopen_lang
 from ckanext.govopen.views.staff_base import Desk, Typed, field_errors, gone, is_stale, staff_page
 from ckanext.govopen.views.why import channel_words, service_lists
 from flask import Blueprint
@@ -56,11 +59,41 @@ def propose(desk: Desk) -> Any:
     return gone(f"/staff/policies/{segment(made['id'])}", tk._("Proposed. Somebody else decides on it."))
 
 
+def told(change: Mapping[str, Any]) -> dict[str, Any]:
+    """A change with what each side says: why it denies; of two permits what the other one does not have."""
+    before, after = change["before"], change["after"]
+    sides = {"before": _reasons(before), "after": _reasons(after)}
+    if before["effect"] == after["effect"] == "permit":
+        sides = {"before": _duties(before, after), "after": _duties(after, before)}
+        if not any(sides.values()):
+            sides["after"] = [tk._("other duties than before")]
+    return {**change, **{name: {**change[name], "lines": lines} for name, lines in sides.items()}}
+
+
+def _reasons(side: Mapping[str, Any]) -> list[str]:
+    return [govopen_lang({"t_zh": one["zh"], "t_en": one["en"]}, "t") for one in side["sentences"]]
+
+
+def _duties(side: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Fields that only this side gives, and masks that the other one does not put on its fields."""
+    lines = []
+    alone = [name for name in side["columns"] if name not in other["columns"]]
+    if alone:
+        lines.append(tk._("only here: {fields}").format(fields="、".join(alone)))
+    lines += [
+        f"{name}: {masks.label(side['masks'].get(name))}" for name in side["columns"]
+        if name not in alone and side["masks"].get(name) != other["masks"].get(name)
+    ]
+    return lines
+
+
 def _show(desk: Desk, version_id: str, typed: Typed | None = None, problem: ServiceProblem | None = None) -> Any:
     item = desk.gateway.get(f"/v1/policies/{segment(version_id)}")
     simulation = None
     if item["state"] == "proposed":
         simulation = desk.gateway.post(f"/v1/policies/{segment(version_id)}/simulate")
+        for group in (simulation["grants"], simulation["decisions"]):
+            group["first"] = [told(one) for one in group["first"]]
     return desk.page(
         "policy.html", "policies", item=item, simulation=simulation,
         channels=channel_words(service_lists(desk.gateway)), can_decide=desk.may("policy:approve"),
