@@ -101,7 +101,7 @@ class Ingestor:
                 async with asyncio.timeout(TIMEOUT_S), acquire(self._pool) as connection:
                     answers = await record(connection, self._audit, parcels, self._clock.now())
             except Exception as fault:
-                if not is_away(fault):
+                if not is_away(fault, is_last=attempt == TRIES - 1):
                     await self._apart(parcels, fault)
                     return
                 log.warning("events could not be recorded (%s), try %d", type(fault).__name__, attempt + 1)

@@ -35,16 +35,16 @@ eight of them costs little more than one for one."""
 
 AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
         asyncpg.InternalClientError, asyncpg.OperatorInterventionError,
-        asyncpg.DeadlockDetectedError, TimeoutError, asyncpg.PostgresIOError, asyncpg.InternalServerError)
-BROKEN = (asyncpg.DataError, asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
+        asyncpg.DeadlockDetectedError, TimeoutError, asyncpg.PostgresIOError)
 
 
-def is_away(fault: Exception) -> bool:
+def is_away(fault: Exception, *, is_last: bool) -> bool:
     """Is the database away, or did it give up on us? Then the work may be tried again.
 
-    A server that is dying says of some sessions that it cannot read a file, or that something went wrong inside it.
+    A dying server also says of some sessions that something went wrong inside it. Where it still says so at the last
+    attempt, the reason lies in the work, such as in one faulty item.
     """
-    return isinstance(fault, AWAY) and not isinstance(fault, BROKEN)
+    return isinstance(fault, AWAY) or (type(fault) is asyncpg.InternalServerError and not is_last)
 
 
 @dataclass(eq=False)
@@ -191,7 +191,7 @@ class UsageRecorder:
             try:
                 done = await self._write(batch, again=again or attempt > 0)
             except Exception as fault:
-                if not is_away(fault):
+                if not is_away(fault, is_last=attempt == TRIES - 1):
                     await self._commit_apart(batch, fault)
                     return
                 log.warning("usage could not be written (%s), try %d", type(fault).__name__, attempt + 1)

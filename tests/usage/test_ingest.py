@@ -13,6 +13,7 @@ import pytest
 
 from authz import FixedClock, Role, Runtime
 from billing.testing.operator import TYPE, Operator, OperatorMaker
+from billing.usage import ingest
 from billing.usage.cloudevents import BATCH, BATCH_MAX, DATA_BYTES_MAX, SINGLE
 from billing.usage.staging import fold_late
 
@@ -264,6 +265,29 @@ async def test_what_a_dying_server_says_once_is_tried_again(operator: Operator, 
     finally:
         await pool.execute("DROP FUNCTION billing.say CASCADE; DROP SEQUENCE billing.said")
     assert (answer.status_code, answer.json()["status"]) == (201, "recorded")
+
+
+async def test_what_goes_wrong_inside_at_every_attempt_harms_no_neighbor(
+    operator: Operator, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "RETRY_AFTER_S", 0.01)
+    bad, good = operator.event(), [operator.event() for _ in range(5)]
+    await pool.execute(
+        f"""
+        CREATE FUNCTION billing.say() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.id = '{bad["id"]}' THEN RAISE EXCEPTION 'wrong inside' USING ERRCODE = 'XX000'; END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER wrong BEFORE INSERT ON billing.usage_event FOR EACH ROW EXECUTE FUNCTION billing.say();
+        """
+    )
+    try:
+        answers = await asyncio.gather(*(operator.send(one) for one in (*good[:2], bad, *good[2:])))
+    finally:
+        await pool.execute("DROP FUNCTION billing.say CASCADE")
+    assert [one.status_code for one in answers] == [201, 201, 500, 201, 201, 201]
+    assert (await operator.send(bad)).status_code == 201
 
 
 async def test_evidence_names_who_reported_how_much(operator: Operator, pool: asyncpg.Pool) -> None:
