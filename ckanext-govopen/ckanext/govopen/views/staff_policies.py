@@ -79,9 +79,10 @@ def _duties(side: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     lines = []
     alone = [name for name in side["columns"] if name not in other["columns"]]
     if alone:
-        lines.append(tk._("only here: {fields}").format(fields="、".join(alone)))
+        lines.append(tk._("only here: {fields}").format(fields=tk._(", ").join(alone)))
     lines += [
-        f"{name}: {masks.label(side['masks'].get(name))}" for name in side["columns"]
+        tk._("{field}: {mask}").format(field=name, mask=masks.label(side["masks"].get(name)))
+        for name in side["columns"]
         if name not in alone and side["masks"].get(name) != other["masks"].get(name)
     ]
     return lines
