@@ -33,14 +33,7 @@ class Address:
         self._headers = {"Authorization": f"Basic {secret}"}
 
     def state(self) -> dict[str, Any]:
-        return self._ask(self._url)
-
-    def drop_rebuild(self) -> None:
-        """Forget one that was interrupted."""
-        self._ask(f"{self._url}?action=drop", b"{}")
-
-    def _ask(self, url: str, body: bytes | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(url, body, self._headers)  # noqa: S310 - our own loopback address
+        request = urllib.request.Request(self._url, headers=self._headers)  # noqa: S310 - our own loopback address
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 found: dict[str, Any] = json.load(answer)
@@ -132,22 +125,20 @@ def run_rebuild(arguments: argparse.Namespace) -> int:
     stack = _running()
     address = Address(stack)
     unfinished = address.state()["rebuild"]
-    if unfinished is not None and (arguments.restart or (arguments.anew and unfinished["copied"])):
-        address.drop_rebuild()
-        unfinished = None
+    may_drop = arguments.restart or arguments.anew
     progress: Progress | None = None
-    if unfinished is None:
+    if unfinished is None or arguments.restart:
         tell("正在统计数据集…", "Counting datasets…")
-    else:
+    elif not arguments.anew:
         tell("继续上次未完成的重建。", "Going on with the rebuild that was interrupted.")
     parts = max(1, min(arguments.workers or os.cpu_count() or 1, WORKERS_MAX))
-    options = [f"--{name}" for name in ("full", "anew") if getattr(arguments, name)]
+    options = [f"--{name}" for name in ("full", "anew", "restart") if getattr(arguments, name)]
     process = _start(stack, "--parts", str(parts), *options)
     try:
         while process.poll() is None:
             time.sleep(LOOK_S)
             rebuild = address.state()["rebuild"]
-            if rebuild is not None:
+            if rebuild is not None and not (may_drop and rebuild == unfinished):
                 progress = progress or Progress(rebuild["datasets"], rebuild["documents"])
                 progress.show(rebuild["documents"])
     except KeyboardInterrupt:

@@ -243,6 +243,21 @@ def test_anew_takes_nothing_over(
     assert stored() == several
 
 
+@pytest.mark.parametrize(("began_with_copy", "options", "begins"), [
+    (True, {"anew": True}, [False]), (False, {"anew": True}, []), (False, {"restart": True}, [True]),
+    (True, {"everything": True}, []),
+], ids=["a copy is no empty index", "an empty one goes on", "any is dropped", "a copy goes on"])
+def test_an_unfinished_rebuild_goes_on_unless_it_is_not_what_is_asked_for(
+    several: dict[str, dict[str, Any]], started: list[bool], feed: search_feed.Service, began_with_copy: bool,
+    options: dict[str, bool], begins: list[bool],
+) -> None:
+    search_feed.start(feed, anew=not began_with_copy)
+    started.clear()
+    assert search_feed.rebuild(1, **options) == (len(several), 0)
+    assert started == begins
+    assert stored() == several
+
+
 def test_a_dataset_of_which_ckan_makes_no_document_has_none(
     several: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, feed: search_feed.Service
 ) -> None:
@@ -263,6 +278,19 @@ def test_one_rebuild_at_a_time(feed: search_feed.Service) -> None:
         other.execute(sa.select(sa.func.pg_advisory_unlock(search_feed.LOCK)))
     assert feed.state()["rebuild"] is None
     assert search_feed.rebuild(1)[1] == 0
+
+
+@pytest.mark.parametrize("option", ["anew", "restart"])
+def test_one_that_is_under_way_is_not_dropped_by_another(feed: search_feed.Service, option: str) -> None:
+    search_feed.start(feed)
+    under_way = feed.state()["rebuild"]
+    with model.meta.engine.connect() as other:
+        other.execute(sa.select(sa.func.pg_advisory_lock(search_feed.LOCK)))
+        with pytest.raises(RuntimeError, match="Another rebuild"):
+            search_feed.rebuild(1, **{option: True})
+        other.execute(sa.select(sa.func.pg_advisory_unlock(search_feed.LOCK)))
+    assert under_way is not None
+    assert feed.state()["rebuild"] == under_way
 
 
 def test_a_process_whose_parent_was_killed_sends_nothing_more(

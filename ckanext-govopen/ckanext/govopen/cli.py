@@ -103,11 +103,12 @@ def figures() -> None:
 @click.option("--parts", default=1, show_default=True, help="How many processes read datasets.")
 @click.option("--full", is_flag=True, help="Make every document, also those that are as they should be.")
 @click.option("--anew", is_flag=True, help="Begin with an empty index, and make every document.")
-def feed_search(parts: int, full: bool, anew: bool) -> None:
+@click.option("--restart", is_flag=True, help="Drop one that is unfinished.")
+def feed_search(parts: int, full: bool, anew: bool, restart: bool) -> None:
     """Rebuild the search index, or go on with it; ``govopen search rebuild`` does so and shows how far it is."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in order, so that the other processes end as well
     try:
-        documents, failed = search_feed.rebuild(parts, full, anew)
+        documents, failed = search_feed.rebuild(parts, everything=full, anew=anew, restart=restart)
     except RuntimeError as problem:
         raise click.ClickException(str(problem)) from problem
     click.echo(json.dumps({"documents": documents, "failed": failed}))

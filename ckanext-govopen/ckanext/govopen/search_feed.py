@@ -118,10 +118,13 @@ def _are_mostly_right(service: Service, ids: list[str]) -> bool:
     return len(service.act("alike", {"documents": documents})["alike"]) * 2 > len(documents)
 
 
-def rebuild(parts: int, everything: bool = False, anew: bool = False) -> tuple[int, int]:
+def rebuild(
+    parts: int, *, everything: bool = False, anew: bool = False, restart: bool = False
+) -> tuple[int, int]:
     """All of it, by so many processes, or what was left undone when it was interrupted.
 
-    ``everything`` makes every document, ``anew`` begins with an empty index besides.
+    ``everything`` makes every document, ``anew`` begins with an empty index besides: one that is unfinished and began
+    with a copy is dropped then, and with ``restart`` any that is unfinished.
     Tells how many documents serve now and how many datasets could not be made into documents. Raises RuntimeError,
     also while another one is under way: two would disagree on what a range is.
     """
@@ -130,15 +133,19 @@ def rebuild(parts: int, everything: bool = False, anew: bool = False) -> tuple[i
             raise RuntimeError("Another rebuild of the search is under way")
         guard.commit()  # the lock is the connection's: no transaction stays open for it
         try:
-            return _rebuild(parts, everything or anew, anew)
+            service = Service()
+            unfinished = service.state()["rebuild"]
+            if unfinished is not None and (restart or (anew and unfinished["copied"])):
+                service.act("drop")
+                unfinished = None
+            if unfinished is None:
+                start(service, anew)
+            return _rebuild(service, parts, everything or anew)
         finally:
             guard.execute(sa.select(sa.func.pg_advisory_unlock(LOCK)))
 
 
-def _rebuild(parts: int, everything: bool, anew: bool) -> tuple[int, int]:
-    service = Service()
-    if service.state()["rebuild"] is None:
-        start(service, anew)
+def _rebuild(service: Service, parts: int, everything: bool) -> tuple[int, int]:
     parts = max(1, min(parts, len(service.state()["rebuild"]["ranges"])))
     forking = multiprocessing.get_context("fork")
     counted = forking.Value("q", 0)
