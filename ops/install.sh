@@ -11,15 +11,22 @@ fail() { say "$1" "$2" >&2; exit 1; }
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
+is_optimized() { "$1" "$root/ops/stack/interpreter.py" 2>/dev/null; }
+
+# The one that was asked for; else the first that was built with its optimizations and can make an environment; else
+# the first.
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python; do
-        if command -v "$candidate" >/dev/null 2>&1 && is_new_enough "$candidate"; then
-            command -v "$candidate"
-            return
+    local candidate found first=
+    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python /usr/local/bin/python3 /usr/bin/python3; do
+        if found=$(command -v "$candidate") && is_new_enough "$found"; then
+            if [ -n "${PYTHON:-}" ] || { is_optimized "$found" && "$found" -c 'import ensurepip' 2>/dev/null; }; then
+                echo "$found"
+                return
+            fi
+            first=${first:-$found}
         fi
     done
-    return 1
+    [ -n "$first" ] && echo "$first"
 }
 
 python=$(find_python) || fail \
@@ -30,6 +37,10 @@ if ! "$venv/bin/python" -c '' 2>/dev/null || ! is_new_enough "$venv/bin/python";
     if [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv")" ]; then
         fail "$venv 不是虚拟环境，未作改动。请移走它或用 make VENV=… 指定其他目录。" \
              "$venv is not a virtual environment and is left alone. Move it away, or name another folder by make VENV=…"
+    fi
+    if [ -z "${PYTHON:-}" ] && usual=$(command -v python3) && [ "$usual" != "$python" ] && is_new_enough "$usual"; then
+        say "$usual 编译时未开启优化，运行较慢，改用 $python。要用前者：make install PYTHON=$usual" \
+            "$usual was built without optimizations and is slow: taking $python. To have it: make install PYTHON=$usual"
     fi
     say "建立虚拟环境 $venv（$python）" "Making the virtual environment $venv ($python)"
     "$python" -m venv --clear "$venv" || fail \

@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from ops.stack.interpreter import is_optimized
+
 Say = Callable[[str], None]
 
 
@@ -82,7 +84,8 @@ def machine() -> dict[str, Any]:
     return {
         "cpus": os.cpu_count(), "usable_cpus": len(psutil.Process().cpu_affinity()),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1), "system": platform.platform(),
-        "python": platform.python_version(), "load_1m": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(), "python_is_optimized": is_optimized(),
+        "load_1m": round(os.getloadavg()[0], 2),
     }
 
 

@@ -15,6 +15,7 @@ import psutil
 
 from ops.stack import postgres
 from ops.stack.home import DEFAULT_PORT, Home, is_free
+from ops.stack.interpreter import is_optimized
 from ops.stack.process import is_alive, remains
 from ops.stack.supervisor import tail
 
@@ -70,6 +71,15 @@ def _python(_: Home) -> Iterator[Finding]:
         yield Finding(
             "python_too_old", "wrong", f"Python {found} 过旧。", f"Python {found} is too old.",
             "请安装 Python 3.11 或更新版本后重新运行 make install。", "Install Python 3.11 or newer, run make install.",
+        )
+    elif not is_optimized():
+        yield Finding(
+            "python_slow", "warning", f"Python {found} 编译时未开启优化，各项服务会慢一些。",
+            f"Python {found} was built without optimizations: everything takes longer.",
+            "建议使用操作系统自带的 Python（Debian、Ubuntu：apt install python3-venv），"
+            "安装后运行 make clean && make install。",
+            "Better take the system's own (Debian, Ubuntu: apt install python3-venv), "
+            "then run make clean && make install.",
         )
     else:
         yield Finding("python", "ok", f"Python {found}", f"Python {found}")

@@ -138,6 +138,32 @@ def test_a_cluster_stays_with_the_release_that_made_it(tmp_path: Path) -> None:
 
 
 
+@pytest.mark.parametrize(
+    ("options", "flags", "prefix", "is_quick"),
+    [
+        ("'--enable-optimizations' '--with-lto'", "-O3", "/usr/local", True),
+        ("'--enable-shared'", "-O3 -fprofile-use", "/opt/python", True),
+        ("'--enable-shared'", "-O2", "/usr", True),
+        (None, None, "C:\\Python", True),
+        ("'--enable-shared'", "-O3", "/home/anna/.pyenv/versions/3.11.7", False),
+        ("", "", "/usr/local", False),
+    ],
+    ids=["says so", "its compiler was told", "a distribution's", "nothing is told", "pyenv's", "built by hand"],
+)
+def test_doctor_warns_of_a_python_that_was_built_without_optimizations(
+    home: Home, monkeypatch: pytest.MonkeyPatch, options: str | None, flags: str | None, prefix: str, *, is_quick: bool
+) -> None:
+    told = {"CONFIG_ARGS": options, "PY_CFLAGS": flags}
+    monkeypatch.setattr("sysconfig.get_config_var", told.get)
+    monkeypatch.setattr("sys.base_prefix", prefix)
+    found = {finding.code: finding for finding in examine(home)}
+    if is_quick:
+        assert "python_slow" not in found
+    else:
+        assert found["python_slow"].level == "warning"
+        assert "make install" in found["python_slow"].next_en
+
+
 def test_doctor_names_a_crash_and_a_failed_start(home: Home) -> None:
     home.postgres.mkdir()
     (home.postgres / "postmaster.pid").write_text("999999\n", encoding="ascii")
