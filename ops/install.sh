@@ -39,8 +39,8 @@ if ! "$venv/bin/python" -c '' 2>/dev/null || ! is_new_enough "$venv/bin/python";
              "$venv is not a virtual environment and is left alone. Move it away, or name another folder by make VENV=…"
     fi
     if [ -z "${PYTHON:-}" ] && usual=$(command -v python3) && [ "$usual" != "$python" ] && is_new_enough "$usual"; then
-        say "$usual 编译时未开启优化，运行较慢，改用 $python。要用前者：make install PYTHON=$usual" \
-            "$usual was built without optimizations and is slow: taking $python. To have it: make install PYTHON=$usual"
+        say "$usual 编译时未开启优化，运行较慢，改用 $python。要用前者：make clean && make install PYTHON=$usual" \
+            "$usual was built without optimizations and is slow: taking $python. To have it: make clean && make install PYTHON=$usual"
     fi
     say "建立虚拟环境 $venv（$python）" "Making the virtual environment $venv ($python)"
     "$python" -m venv --clear "$venv" || fail \

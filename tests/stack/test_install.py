@@ -60,7 +60,7 @@ def test_an_optimized_python_is_preferred_and_that_is_said(folder: Path) -> None
     found = said(folder)
     assert "made by python3.12\n" in found
     assert f"{folder}/python3 was built without optimizations and is slow: taking {folder}/python3.12." in found
-    assert f"make install PYTHON={folder}/python3" in found
+    assert f"make clean && make install PYTHON={folder}/python3" in found
 
 
 def test_a_python_that_cannot_make_an_environment_is_not_preferred(folder: Path) -> None:
