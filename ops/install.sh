@@ -11,13 +11,12 @@ fail() { say "$1" "$2" >&2; exit 1; }
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-is_optimized() { "$1" "$root/ops/stack/interpreter.py" 2>/dev/null; }
+is_optimized() { "$1" -I "$root/ops/stack/interpreter.py" 2>/dev/null; }
 
-# The one that was asked for; else the first that was built with its optimizations and can make an environment; else
-# the first.
+# The one that is named; else the first that was built with its optimizations and can make an environment; else the first.
 find_python() {
     local candidate found first=
-    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python /usr/local/bin/python3 /usr/bin/python3; do
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python /usr/local/bin/python3 /usr/bin/python3}; do
         if found=$(command -v "$candidate") && is_new_enough "$found"; then
             if [ -n "${PYTHON:-}" ] || { is_optimized "$found" && "$found" -c 'import ensurepip' 2>/dev/null; }; then
                 echo "$found"
@@ -29,16 +28,22 @@ find_python() {
     [ -n "$first" ] && echo "$first"
 }
 
-python=$(find_python) || fail \
-    "需要 Python 3.11 或更新版本，未找到。请安装后重试，或运行 make install PYTHON=/path/to/python3.11。" \
-    "Python 3.11 or newer is needed and was not found. Install it, or run make install PYTHON=/path/to/python3.11."
+if ! python=$(find_python); then
+    if [ -n "${PYTHON:-}" ]; then
+        fail "PYTHON=$PYTHON 不是 Python 3.11 或更新版本。请改正，或不指定 PYTHON。" \
+             "PYTHON=$PYTHON is no Python 3.11 or newer. Correct it, or leave PYTHON out."
+    fi
+    fail "需要 Python 3.11 或更新版本，未找到。请安装后重试，或运行 make install PYTHON=/path/to/python3.11。" \
+         "Python 3.11 or newer is needed and was not found. Install it, or run make install PYTHON=/path/to/python3.11."
+fi
 
-if ! "$venv/bin/python" -c '' 2>/dev/null || ! is_new_enough "$venv/bin/python"; then
+if ! "$venv/bin/python" -c 'import pip' 2>/dev/null || ! is_new_enough "$venv/bin/python"; then
     if [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv")" ]; then
         fail "$venv 不是虚拟环境，未作改动。请移走它或用 make VENV=… 指定其他目录。" \
              "$venv is not a virtual environment and is left alone. Move it away, or name another folder by make VENV=…"
     fi
-    if [ -z "${PYTHON:-}" ] && usual=$(command -v python3) && [ "$usual" != "$python" ] && is_new_enough "$usual"; then
+    if [ -z "${PYTHON:-}" ] && usual=$(command -v python3) && is_new_enough "$usual" && ! is_optimized "$usual" \
+        && [ "$usual" != "$python" ]; then
         say "$usual 编译时未开启优化，运行较慢，改用 $python。要用前者：make clean && make install PYTHON=$usual" \
             "$usual was built without optimizations and is slow: taking $python. To have it: make clean && make install PYTHON=$usual"
     fi

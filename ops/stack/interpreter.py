@@ -9,17 +9,14 @@ from __future__ import annotations
 import sys
 import sysconfig
 
-DISTRIBUTIONS = ("/usr",)
+DISTRIBUTION = "/usr"
 """Where Linux distributions put theirs, which are optimized; Debian's does not say so of itself."""
 
 
 def is_optimized() -> bool:
     """Does it say of itself that it was, or come from where all are? True where nothing is told (Windows)."""
     options = sysconfig.get_config_var("CONFIG_ARGS")
-    flags = f"{sysconfig.get_config_var('PY_CFLAGS_NODIST') or ''} {sysconfig.get_config_var('PY_CFLAGS') or ''}"
-    return options is None or "--enable-optimizations" in options or "-fprofile-use" in flags or (
-        sys.base_prefix in DISTRIBUTIONS
-    )
+    return options is None or "--enable-optimizations" in options or sys.base_prefix == DISTRIBUTION
 
 
 if __name__ == "__main__":

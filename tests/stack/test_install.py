@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import venv
 from pathlib import Path
 
 import pytest
@@ -42,40 +43,36 @@ def said(folder: Path, **given: str) -> str:
         env={"PATH": f"{folder}:{os.environ['PATH']}", "LANG": "en_US.UTF-8", **given}, timeout=60,
     )
     assert done.returncode == 1
-    return done.stdout
+    return done.stdout + done.stderr
 
 
-def test_the_usual_python_is_taken_when_it_is_optimized(folder: Path) -> None:
-    put(folder, "python3")
-    put(folder, "python3.13")
+@pytest.mark.parametrize(
+    ("pythons", "python"),
+    [
+        ({"python3": {}, "python3.13": {}}, "python3"),
+        ({"python3": {"is_slow": True}, "python3.13": {"is_slow": True}, "python3.12": {}}, "python3.12"),
+        ({"python3": {"is_slow": True}, "python3.13": {"is_bare": True}, "python3.12": {}}, "python3.12"),
+        ({"python3": {"is_bare": True}, "python3.13": {}}, "python3.13"),
+        ({"python3": {"is_old": True}, "python3.13": {}}, "python3.13"),
+    ],
+    ids=["the usual", "the first optimized", "one that is whole", "none that is bare", "none that is old"],
+)
+def test_the_python_is_one_that_is_new_optimized_and_whole(
+    folder: Path, pythons: dict[str, dict[str, bool]], python: str
+) -> None:
+    for name, kind in pythons.items():
+        put(folder, name, **kind)
     found = said(folder)
-    assert "made by python3\n" in found
-    assert "slow" not in found
+    assert f"made by {python}\n" in found
+    assert ("was built without optimizations and is slow" in found) is ("is_slow" in pythons["python3"])
 
 
-def test_an_optimized_python_is_preferred_and_that_is_said(folder: Path) -> None:
+def test_what_is_preferred_to_the_usual_python_is_said(folder: Path) -> None:
     put(folder, "python3", is_slow=True)
-    put(folder, "python3.13", is_slow=True)
     put(folder, "python3.12")
     found = said(folder)
-    assert "made by python3.12\n" in found
     assert f"{folder}/python3 was built without optimizations and is slow: taking {folder}/python3.12." in found
     assert f"make clean && make install PYTHON={folder}/python3" in found
-
-
-def test_a_python_that_cannot_make_an_environment_is_not_preferred(folder: Path) -> None:
-    put(folder, "python3", is_slow=True)
-    put(folder, "python3.13", is_bare=True)
-    put(folder, "python3.12")
-    assert "made by python3.12\n" in said(folder)
-
-
-def test_a_python_that_is_too_old_is_passed_over(folder: Path) -> None:
-    put(folder, "python3", is_old=True)
-    put(folder, "python3.13")
-    found = said(folder)
-    assert "made by python3.13\n" in found
-    assert "slow" not in found
 
 
 def test_the_python_that_is_named_is_taken_even_when_it_is_slow(folder: Path) -> None:
@@ -84,3 +81,16 @@ def test_the_python_that_is_named_is_taken_even_when_it_is_slow(folder: Path) ->
     found = said(folder, PYTHON="python3")
     assert "made by python3\n" in found
     assert "slow" not in found
+
+
+@pytest.mark.parametrize("name", ["python3.9", "no-such-python"])
+def test_no_other_python_is_taken_than_the_one_that_is_named(folder: Path, name: str) -> None:
+    put(folder, "python3")
+    put(folder, "python3.9", is_old=True)
+    assert said(folder, PYTHON=name) == f"PYTHON={name} is no Python 3.11 or newer. Correct it, or leave PYTHON out.\n"
+
+
+def test_an_environment_that_was_not_finished_is_made_again(folder: Path) -> None:
+    put(folder, "python3")
+    venv.create(folder.parent / "venv", with_pip=False)
+    assert "made by python3\n" in said(folder)
